@@ -1,0 +1,141 @@
+"""What a conversation emits, in this order for each turn:
+
+SpeechStarted -> SpeechStopped -> TurnCommitted -> Transcribed -> ReplyStarted -> (ReplyText -> ReplyAudio...)... -> ReplyDone
+
+A turn in which nothing was understood ends with `TurnEmpty` in place of the reply, one whose models failed with
+`TurnFailed`. Times are seconds on the input's sample clock: the position in the caller's audio at which the thing
+happened, so that no two machines' clocks have to agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from pipeline.audio import FloatArray
+from pipeline.languages import Language
+
+
+@dataclass(slots=True)
+class Trace:
+    """When each stage of a turn was through, in seconds on the input's sample clock; None where it never happened.
+
+    Attributes:
+        speech_end_s: where the detector puts the last speech.
+        pause_s: the detector heard enough silence to call it a pause.
+        committed_s: the turn was decided to be over.
+        transcript_s: the transcript was final.
+        first_token_s: the language model's first piece of text.
+        first_clause_s: the first clause was complete and went to the synthesiser.
+        first_sample_s: the synthesiser's first audio.
+        first_sent_s: the first audio was handed to the socket (set by the server).
+    """
+
+    speech_end_s: float | None = None
+    pause_s: float | None = None
+    committed_s: float | None = None
+    transcript_s: float | None = None
+    first_token_s: float | None = None
+    first_clause_s: float | None = None
+    first_sample_s: float | None = None
+    first_sent_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    turn: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """The caller's speech of this turn is over; `at_s` is where it ended, not where that was noticed."""
+
+    turn: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCommitted:
+    turn: int
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribed:
+    """`audio_s` is the length of the audio that was transcribed, in seconds."""
+
+    turn: int
+    text: str
+    language: Language
+    audio_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEmpty:
+    """Speech was detected but no words were found in it; there will be no reply."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFailed:
+    """A model failed; the conversation goes on with the next turn. `reason` is fit to be shown to the caller."""
+
+    turn: int
+    stage: Literal["speech_to_text", "language_model", "text_to_speech"]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyStarted:
+    """`turn` is None for a reply that was asked for without speech."""
+
+    reply: int
+    turn: int | None
+    language: Language
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyText:
+    """One clause, about to be spoken. The clauses of a reply, concatenated as they are, give its text."""
+
+    reply: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyAudio:
+    """A piece of the reply: float32 mono in [-1, 1], shape (samples,), 24 kHz."""
+
+    reply: int
+    samples_24k: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyDone:
+    """The end of a reply. `text` is what was handed over to be spoken."""
+
+    reply: int
+    turn: int | None
+    status: Literal["completed", "cancelled", "failed"]
+    text: str
+    language: Language
+    prompt_tokens: int = 0
+    reply_tokens: int = 0
+    trace: Trace = field(default_factory=Trace)
+
+
+Event: TypeAlias = (
+    SpeechStarted
+    | SpeechStopped
+    | TurnCommitted
+    | Transcribed
+    | TurnEmpty
+    | TurnFailed
+    | ReplyStarted
+    | ReplyText
+    | ReplyAudio
+    | ReplyDone
+)
