@@ -1,0 +1,142 @@
+"""Opening a websocket to a server that may be loading, closed, guarded or not there at all, and saying which."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import Callable
+from urllib.parse import SplitResult, urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+OPEN_TIMEOUT_S = 10.0
+LARGEST_MESSAGE = 16 * 2**20
+"""Bytes. A Realtime delta carries a few seconds of audio at most; more than this is not speech."""
+
+_NORMAL_CLOSURE = 1000
+
+
+class UnavailableError(ConnectionError):
+    """The server cannot be reached, is not ready, or refused; the message says why and what to do."""
+
+
+class DisconnectedError(ConnectionError):
+    """The connection is closed, so nothing more can be sent."""
+
+
+def say_nothing(_progress: str) -> None:
+    """The progress of a wait that nobody watches."""
+
+
+async def open_websocket(
+    url: str,
+    *,
+    token: str | None = None,
+    wait_s: float = 0.0,
+    on_wait: Callable[[str], None] = say_nothing,
+    headers: dict[str, str] | None = None,
+) -> ClientConnection:
+    """Connect, waiting up to `wait_s` seconds while the server answers 503 because it is still loading.
+
+    Args:
+        url: ws:// or wss://, as `split_url` gives it.
+        token: sent as `Authorization: Bearer`.
+        wait_s: for how long a 503 is asked again, at the server's own `Retry-After`.
+        on_wait: told once an attempt, in words fit for a progress line.
+        headers: sent with the upgrade besides.
+
+    Raises:
+        UnavailableError: no connection could be had.
+    """
+    sent = dict(headers or {})
+    if token:
+        sent["Authorization"] = f"Bearer {token}"
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + wait_s
+    while True:
+        try:
+            return await connect(
+                url,
+                additional_headers=sent,
+                compression=None,  # speech hardly compresses, and the attempt costs time that would be measured
+                max_size=LARGEST_MESSAGE,
+                open_timeout=OPEN_TIMEOUT_S,
+                proxy=None if _is_loopback(url) else True,
+            )
+        except InvalidStatus as refusal:
+            pause_s = _retry_after_s(refusal)
+            if pause_s is None or loop.time() + pause_s > give_up_at:
+                raise UnavailableError(_explain_status(url, refusal, wait_s)) from refusal
+            on_wait(f"{url} is still loading; {give_up_at - loop.time():.0f} s left to wait for it")
+            await asyncio.sleep(pause_s)
+        except (OSError, InvalidHandshake, ValueError, EOFError, ConnectionClosed) as error:
+            raise UnavailableError(_explain_error(url, error)) from error
+
+
+def split_url(url: str) -> SplitResult:
+    """The parts of a websocket address; http and https are taken for ws and wss.
+
+    Raises:
+        UnavailableError: it is not an address.
+    """
+    remedy = "write it like ws://127.0.0.1:8080/v1/realtime"
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - parsed, and refused, only when asked for
+    except ValueError as error:
+        raise UnavailableError(f"{url!r} is not a websocket address ({error}); {remedy}") from None
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    if scheme not in ("ws", "wss") or not parts.hostname:
+        raise UnavailableError(f"{url!r} is not a websocket address; {remedy}")
+    return parts._replace(scheme=scheme)
+
+
+def explain_close(closed: ConnectionClosed) -> str | None:
+    """Why the server hung up, in words; None where it simply said goodbye."""
+    frame = closed.rcvd
+    if frame is None:
+        return "the connection broke without a close frame: the server process or the network between died"
+    if frame.code == _NORMAL_CLOSURE:
+        return None
+    return f"the server closed the connection with code {frame.code}: {frame.reason or 'no reason given'}"
+
+
+def _is_loopback(url: str) -> bool:
+    """A proxy meant for the outside must not be asked for one's own machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _retry_after_s(refusal: InvalidStatus) -> float | None:
+    """How long the server asks to be left alone; None if it is not one that will be ready soon."""
+    if refusal.response.status_code != 503:
+        return None
+    asked = refusal.response.headers.get("Retry-After", "1")
+    return min(max(float(asked), 0.1), 10.0) if asked.isascii() and asked.isdigit() else 1.0
+
+
+def _explain_status(url: str, refusal: InvalidStatus, wait_s: float) -> str:
+    status = refusal.response.status_code
+    said = (refusal.response.body or b"")[:200].decode("utf-8", "replace").strip()
+    remedy = {
+        401: "it wants a token: put one into the environment variable that --token-env names",
+        403: "the token is not accepted: check the environment variable that --token-env names",
+        404: "nothing is served at that path: the Realtime protocol is at /v1/realtime, the binary one at /ws",
+        503: f"it is still loading or full after {wait_s:.0f} s: wait longer with --wait, or see its /health",
+    }.get(status, "see the server's log")
+    return f"{url} refused the connection with HTTP {status}{f' ({said})' if said else ''}; {remedy}"
+
+
+def _explain_error(url: str, error: Exception) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return f"nothing listens at {url}; start a server with `s2s serve`, or check host and port"
+    if isinstance(error, TimeoutError):
+        return f"{url} did not answer within {OPEN_TIMEOUT_S:.0f} s; check the host, and that no firewall is between"
+    if isinstance(error, ssl.SSLError):
+        return f"no secure connection to {url} ({error}); check its certificate, or use ws:// if it has none"
+    return f"cannot connect to {url} ({error or type(error).__name__}); check host, port and path"
