@@ -1,0 +1,115 @@
+"""Kokoro-82M v1.0 (int8) through onnxruntime: English, French, Spanish, Chinese and Japanese.
+
+The model takes the sounds of a clause, at most 510 of them, and gives its whole audio at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from pipeline.audio import FloatArray
+from pipeline.languages import Language
+from pipeline.tts.mastering import master, pause_after, pieces
+from pipeline.tts.phonemes import Phonemizer
+from pipeline.tts.phonemes.vocabulary import VOCABULARY
+from pipeline.tts.speakable import speakable
+
+MODEL_FILE = "kokoro-v1.0.int8.onnx"
+
+_VOICES: dict[Language, tuple[str, ...]] = {
+    Language.EN: ("af_heart", "am_michael"),
+    Language.FR: ("ff_siwis",),
+    Language.ES: ("ef_dora",),
+    Language.ZH: ("zf_xiaobei",),
+    Language.JA: ("jf_alpha",),
+}
+# Measured over sentences of each voice; brings all of them to -23 LUFS, the level of EBU R 128.
+_GAIN_DB = {"af_heart": -0.3, "am_michael": 0.8, "ff_siwis": -3.6, "ef_dora": 0.6, "zf_xiaobei": -3.0, "jf_alpha": -3.1}
+_MAX_SOUNDS = 510
+_STYLE_SIZE = 256
+_EDGE = 0  # the number before the first and after the last sound
+
+
+class Kokoro:
+    """Satisfies `pipeline.tts.base.TextToSpeech`.
+
+    `folder` holds the model and `voices/NAME.bin`: float32, shape (510, 1, 256), one row for each number of sounds.
+    """
+
+    voices = _VOICES
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        """Load all of it, dictionaries and voices too, so that no first sentence waits.
+
+        Raises:
+            FileNotFoundError: the model or a voice is not in `folder`.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # An idle thread that spins takes a core from the other models.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(
+            str(_existing(folder / MODEL_FILE)), options, providers=["CPUExecutionProvider"]
+        )
+        names = [name for names in _VOICES.values() for name in names]
+        self._styles = {name: _read_voice(_existing(folder / "voices" / f"{name}.bin")) for name in names}
+        self._phonemes = Phonemizer()
+
+    def speak(self, text: str, language: Language, voice: str, speed: float = 1.0) -> Iterator[FloatArray]:
+        """As in `TextToSpeech`; the model is not asked before the first piece is.
+
+        Raises:
+            ValueError: a language it does not speak, or a voice that language does not have.
+        """
+        if voice not in self.voices.get(language, ()):
+            raise ValueError(_no_voice(self.voices, language, voice))
+        said = speakable(text, language)
+        for sounds in fit(self._phonemes(said, language)):
+            last = pause_after(sounds)
+            gain = 10 ** (_GAIN_DB[voice] / 20)
+            yield from pieces(master(self._synthesise(sounds, voice, speed), gain=gain, pause_s=last))
+
+    def _synthesise(self, sounds: str, voice: str, speed: float) -> FloatArray:
+        tokens = [_EDGE, *(VOCABULARY[sound] for sound in sounds), _EDGE]
+        (samples,) = self._session.run(
+            None,
+            {
+                "tokens": np.array([tokens], np.int64),
+                "style": self._styles[voice][len(sounds) - 1],
+                "speed": np.array([speed], np.float32),
+            },
+        )
+        audio: FloatArray = samples
+        return audio
+
+
+def fit(sounds: str) -> Iterator[str]:
+    """Cut sounds to what the model takes at once: after a full stop if there is one, else a comma, else a word."""
+    while len(sounds) > _MAX_SOUNDS:
+        head = sounds[:_MAX_SOUNDS]
+        cut = next((at + 1 for marks in (".!?…", ",;:—", " ") if (at := max(map(head.rfind, marks))) > 0), _MAX_SOUNDS)
+        yield sounds[:cut].strip()
+        sounds = sounds[cut:].strip()
+    if any(sound.isalpha() for sound in sounds):
+        yield sounds
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; `s2s weights pull` brings Kokoro's model and voices")
+    return path
+
+
+def _read_voice(path: Path) -> FloatArray:
+    return np.fromfile(path, dtype="<f4").reshape(_MAX_SOUNDS, 1, _STYLE_SIZE)
+
+
+def _no_voice(voices: dict[Language, tuple[str, ...]], language: Language, voice: str) -> str:
+    if language not in voices:
+        return f"no speech in {language!s}: Kokoro speaks {', '.join(voices)}; espeak-ng speaks ko"
+    return f"no voice {voice!r} in {language!s}; choose one of {', '.join(voices[language])}"

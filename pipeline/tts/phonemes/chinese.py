@@ -1,0 +1,64 @@
+"""Mandarin sounds: words by jieba, pinyin by pypinyin, spelt for Kokoro by misaki."""
+
+from __future__ import annotations
+
+import logging
+import re
+import tempfile
+from collections.abc import Callable
+
+import cn2an
+import jieba
+from misaki.zh import ZHG2P
+from pypinyin import Style, lazy_pinyin
+
+_MARKS = str.maketrans("、，。．！？：；「」『』《》（）～・·", ",,..!?:;“”“”“”()—  ")
+_PARTS = re.compile(
+    r"(?P<han>[\u4e00-\u9fff]+)|(?P<latin>[A-Za-z][A-Za-z'’ -]*)|(?P<digits>\d+)|(?P<other>.)", re.DOTALL
+)
+_DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
+
+
+class ChinesePhonemes:
+    """`english` gives the sounds of the Latin words in a text."""
+
+    def __init__(self, english: Callable[[str], str]) -> None:
+        self._english = english
+        self._words = jieba.Tokenizer()
+        # jieba leaves a pickle of its dictionary in a folder anyone may write to, and loads what it finds there;
+        # in a folder of its own that is harmless.
+        jieba.setLogLevel(logging.ERROR)
+        with tempfile.TemporaryDirectory() as folder:
+            self._words.tmp_dir = folder
+            self._words.initialize()
+        _han_to_sounds("好")
+
+    def __call__(self, text: str) -> str:
+        sounds = ""
+        for part in _PARTS.finditer(_numbers_to_han(text).translate(_MARKS)):
+            if part["han"]:
+                sounds += " ".join(map(_han_to_sounds, self._words.lcut(part["han"])))
+            elif part["latin"]:
+                sounds = f"{sounds.rstrip()} {self._english(part['latin'])} "
+            elif part["digits"]:
+                sounds += _han_to_sounds(part["digits"].translate(_DIGITS))
+            else:
+                mark = part["other"]
+                sounds += mark + " " if mark in ",.!?:;”)" else mark
+        return re.sub(r"\s+([;:,.!?…”)])", r"\1", re.sub(r"\s+", " ", sounds)).strip()
+
+
+def _numbers_to_han(text: str) -> str:
+    text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
+    try:
+        converted: str = cn2an.transform(text, "an2cn")
+    except ValueError:
+        # A number too long to have a name; it is read digit by digit.
+        return text
+    return converted
+
+
+def _han_to_sounds(word: str) -> str:
+    # A character without a reading comes back as it is; it has no sound.
+    syllables = lazy_pinyin(word, style=Style.TONE3, neutral_tone_with_five=True, errors="ignore")
+    return "".join(map(ZHG2P.py2ipa, syllables)).replace("\u032f", "")
