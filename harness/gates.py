@@ -1,39 +1,166 @@
-"""Limits and verdicts: what a build must keep, and whether it did."""
+"""Verdicts: whether a run kept its limits. Missing evidence is never a pass."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from typing import TypeAlias
 
-from harness.results import RunHeader, TurnRow, VerdictRow
+from harness import statistics
+from harness.limits import ALL, CLIPPING, LATENCIES, SCOPES, SHARES, WORDS, Gates, GatesError, Limit, load
+from harness.measures.words import Words
+from harness.results import Family, RunHeader, TurnRow, Verdict, VerdictRow
+from harness.statistics import Estimate
 
-DEFAULT_PATH = Path(__file__).with_name("gates.toml")
+__all__ = ["Gates", "GatesError", "decide", "exit_code", "load"]
 
-
-class GatesError(ValueError):
-    """A gates file that cannot be used: names the file, the key, the reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gates:
-    """The limits of every profile and language."""
-
-
-def load(path: Path = DEFAULT_PATH) -> Gates:
-    """Read a gates file.
-
-    Raises:
-        GatesError: it cannot be read, or has a key or a value that means nothing.
-    """
-    raise NotImplementedError
+SMALLEST_BLOCKS = 5
+"""Speakers a bootstrap takes; with fewer it draws clips, and says so."""
 
 
 def decide(gates: Gates, header: RunHeader, rows: Sequence[TurnRow]) -> list[VerdictRow]:
-    """A verdict for every limit that applies to this run."""
-    raise NotImplementedError
+    """A verdict for every limit that applies to this run, and for the run itself."""
+    valid = [row for row in rows if row.outcome != "invalid"]
+    verdicts = [_run(gates, len(valid), len(rows))]
+    if header.profile not in gates.profiles:
+        reason = f"the gates file has no limits for the profile {header.profile!r}; add [profiles.{header.profile}]"
+        return [*verdicts, VerdictRow("limits", "run", ALL, "inconclusive", len(valid), reason)]
+    present = {row.language for row in rows}.union(header.languages)
+    for scope in [*(code for code in SCOPES if code in present), *sorted(present.difference(SCOPES)), ALL]:
+        own = [row for row in valid if scope in (ALL, row.language)]
+        verdicts += (_judge(limit, scope, header, own) for limit in gates.limits(header.profile, header.target, scope))
+    quantiles = [verdict for verdict in verdicts if verdict.gate.startswith(LATENCIES)]
+    if all(verdict.verdict == "not gated" for verdict in quantiles):
+        reason = "no latency limit could be decided: too few turns; play more fixtures, or repeat them"
+        verdicts.append(VerdictRow("latency", "latency", ALL, "inconclusive", len(valid), reason))
+    return verdicts
 
 
 def exit_code(verdicts: Sequence[VerdictRow]) -> int:
-    """0 pass, 1 fail, 2 inconclusive, 3 the run itself is invalid."""
-    raise NotImplementedError
+    """0 pass, 1 fail, 2 inconclusive, 3 the run itself is invalid. A run without a pass is inconclusive."""
+    found = {verdict.verdict for verdict in verdicts}
+    if "invalid" in found:
+        return 3
+    if "fail" in found:
+        return 1
+    return 2 if "inconclusive" in found or "pass" not in found else 0
+
+
+def _run(gates: Gates, valid: int, played: int) -> VerdictRow:
+    share = valid / played if played else 0.0
+    verdict: Verdict = "pass" if played and share >= gates.valid_share else "invalid"
+    reason = f"{valid} of {played} turns were sent on time; {gates.valid_share:.0%} must be"
+    if not played:
+        reason = "no turn was played"
+    elif verdict == "invalid":
+        reason += ": the machine of the harness is too busy to measure on"
+    return VerdictRow("valid turns", "run", ALL, verdict, played, reason, gates.valid_share, share)
+
+
+def _judge(limit: Limit, scope: str, header: RunHeader, rows: Sequence[TurnRow]) -> VerdictRow:
+    family: Family = "clipping" if limit.measure in CLIPPING else "words" if limit.measure in WORDS else "latency"
+    verdict, reason, n, found = _judgement(limit, header, rows)
+    figures = (found.value, found.low, found.high) if found else ()
+    return VerdictRow(limit.name, family, scope, verdict, n, reason, limit.value, *map(_finite, figures))
+
+
+_Judgement: TypeAlias = tuple[Verdict, str, int, Estimate | None]
+
+
+def _judgement(limit: Limit, header: RunHeader, rows: Sequence[TurnRow]) -> _Judgement:
+    if not rows:
+        return "inconclusive", "no valid turn was played", 0, None
+    if limit.p is not None:
+        return _of_quantile(limit, limit.p, rows)
+    if limit.measure in SHARES:
+        return _of_share(limit, rows)
+    if limit.measure in WORDS:
+        return _of_words(limit, header, rows)
+    return _of_clipping(limit, rows)
+
+
+def _of_quantile(limit: Limit, p: float, rows: Sequence[TurnRow]) -> _Judgement:
+    """Cut-ins stand apart, under their own limit; a turn without audible answer waited for ever."""
+    waited = [row for row in rows if row.outcome != "cut-in"]
+    if not waited:
+        return "inconclusive", "every reply was a cut-in", 0, None
+    waits = [getattr(row.latency, limit.measure) if row.outcome == "answered" else None for row in waited]
+    found = statistics.quantile([math.inf if wait is None else wait for wait in waits], p)
+    smallest = statistics.smallest_n(p)
+    so_far = f"p{100 * p:g} {_seconds(found.value)}"
+    if found.n < smallest:
+        return "not gated", f"n too small: {found.n} of the {smallest} turns it takes; {so_far}", found.n, found
+    verdict = _within(found, limit.value)
+    bounds = f"between {_seconds(found.low)} and {_seconds(found.high)}"
+    return verdict, f"{so_far}, {bounds}; limit {_seconds(limit.value)}", found.n, found
+
+
+def _of_share(limit: Limit, rows: Sequence[TurnRow]) -> _Judgement:
+    outcomes = ("cut-in",) if limit.measure == "cut_ins" else ("no-answer", "error")
+    found = statistics.share(sum(row.outcome in outcomes for row in rows), len(rows))
+    so_far = f"{round(found.value * found.n)} of {found.n} turns"
+    verdict = _within(found, limit.value)
+    if verdict == "inconclusive" and statistics.share(0, found.n).high > limit.value:
+        return "not gated", f"n too small: even none of {found.n} would not show it; {so_far}", found.n, found
+    return verdict, f"{so_far}, at most {found.high:.1%}; limit {limit.value:.1%}", found.n, found
+
+
+def _of_words(limit: Limit, header: RunHeader, rows: Sequence[TurnRow]) -> _Judgement:
+    if limit.measure != "heard" and header.judge is None:
+        return "not gated", "no judge was asked", 0, None
+    if limit.measure == "echoed" and any(header.lm.get(row.language) != "echo" for row in rows):
+        return "not gated", "the server is not known to echo in this language", 0, None
+    replied = [row for row in rows if row.outcome in ("answered", "cut-in")]
+    compared: list[tuple[TurnRow, Words]] = [
+        (row, words) for row in replied if (words := getattr(row, limit.measure)) is not None
+    ]
+    if not any(words.counts.units for _, words in compared):
+        return "inconclusive", "no text to compare", 0, None
+    speakers = {row.speaker for row, _ in compared}
+    by_speaker = len(speakers) >= SMALLEST_BLOCKS
+    found = statistics.corpus_rate(
+        [words.counts.errors for _, words in compared],
+        [words.counts.units for _, words in compared],
+        [row.speaker if by_speaker else row.fixture_id for row, _ in compared],
+    )
+    so_far = f"{found.value:.1%} over {found.n} {'speakers' if by_speaker else 'clips'}"
+    if found.n < SMALLEST_BLOCKS:
+        return "not gated", f"n too small: {found.n} of the {SMALLEST_BLOCKS} clips it takes; {so_far}", found.n, found
+    verdict = _within(found, limit.value)
+    reason = f"{so_far}, between {found.low:.1%} and {found.high:.1%}; limit {limit.value:.1%}"
+    if verdict == "pass" and len(compared) < len(replied):
+        return (
+            "inconclusive",
+            f"{len(replied) - len(compared)} of {len(replied)} replies have no text; {reason}",
+            found.n,
+            found,
+        )
+    return verdict, reason, found.n, found
+
+
+def _of_clipping(limit: Limit, rows: Sequence[TurnRow]) -> _Judgement:
+    examined = [row.clipping for row in rows if row.clipping is not None]
+    if not examined:
+        return "inconclusive", "no reply to examine", 0, None
+    bad = [{finding.check for finding in clipping.findings if finding.severity == "fail"} for clipping in examined]
+    count = sum(map(bool, bad))
+    checks = Counter(check for checks in bad for check in checks)
+    named = ", ".join(f"{check} ({number})" for check, number in sorted(checks.items()))
+    reason = f"{count} of {len(examined)} replies have a finding{': ' + named if named else ''}"
+    verdict: Verdict = "pass" if count <= limit.value else "fail"
+    return verdict, reason, len(examined), Estimate(count, count, count, len(examined))
+
+
+def _within(found: Estimate, limit: float) -> Verdict:
+    if found.high <= limit:
+        return "pass"
+    return "fail" if found.low > limit else "inconclusive"
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if math.isfinite(seconds) else "no answer" if seconds > 0 else "no bound"

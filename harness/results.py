@@ -28,6 +28,7 @@ from harness.recording import Outcome, Recording
 SCHEMA = 1
 FILE_NAME = "results.jsonl"
 
+Family = Literal["run", "latency", "words", "clipping"]
 Verdict = Literal["pass", "fail", "inconclusive", "not gated", "invalid"]
 
 
@@ -40,6 +41,7 @@ class RunHeader:
         profile: of the server; it picks the limits.
         tier: `recorded` voices, `synthetic` ones, or `recorded and synthetic`.
         started: UTC, ISO 8601.
+        languages: that were asked for; one without a turn is never a pass.
         machine: of the harness: name of a fact to its value.
         server: what the target says of itself.
         versions: of the program and of each measure.
@@ -52,6 +54,7 @@ class RunHeader:
     profile: str
     tier: str
     started: str
+    languages: tuple[str, ...] = ()
     endpoint: str = ""
     machine: dict[str, str] = field(default_factory=dict)
     server: dict[str, str] = field(default_factory=dict)
@@ -105,6 +108,7 @@ class VerdictRow:
 
     Attributes:
         gate: the limit's name, for example `ttfa_s p50`.
+        family: of the measure, for those who ask for one alone.
         language: a code, or `all`.
         value: the point estimate; None where there is none (a quantile that falls on a turn without an answer).
         low: one-sided 95 % lower confidence bound; None where there is none.
@@ -114,6 +118,7 @@ class VerdictRow:
     """
 
     gate: str
+    family: Family
     language: str
     verdict: Verdict
     n: int

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import gates
+from harness.gates import GatesError
+from harness.limits import Limit
+from harness.measures.clipping import Clipping, Finding
+from harness.measures.latency import Latency
+from harness.measures.words import Errors, Words
+from harness.recording import Outcome
+from harness.results import RunHeader, TurnRow, VerdictRow
+
+HEADER = RunHeader(
+    "realtime", "embedded", "recorded", "2026-11-22T12:00:00Z", judge="whisper-base 1", lm={"en": "echo"}
+)
+LIMITS = """
+[targets.endpoint]
+absent = ["heard"]
+[profiles.embedded.all]
+ttfa_s = { p50 = 2.0 }
+cut_ins = 0.10
+no_answers = 0.10
+[profiles.embedded.each]
+ttfa_s = { p50 = 2.0 }
+clipping = 0
+heard = 0.20
+"""
+
+
+def turn(
+    ttfa_s: float | None = 1.0,
+    outcome: Outcome = "answered",
+    *,
+    errors: int | None = 0,
+    speaker: str = "",
+    **others: object,
+) -> TurnRow:
+    counts = Errors(10 - (errors or 0), errors or 0, 0, 0)
+    words = None if errors is None else Words("words", counts, None, "", "", ())
+    row: dict[str, object] = {
+        "fixture_id": speaker,
+        "language": "en",
+        "tier": "recorded",
+        "speaker": speaker,
+        "transcript": "",
+        "outcome": outcome,
+        "latency": Latency(ttfa_s, ttfa_s, None, (), (), 0.0, 0.0),
+        "clipping": Clipping((), 1.0, -3.0, -20.0),
+        "heard": words,
+    }
+    return TurnRow(**(row | others))  # type: ignore[arg-type]  # a test's shorthand
+
+
+def turns(n: int, ttfa_s: float | None = 1.0, outcome: Outcome = "answered", **others: object) -> list[TurnRow]:
+    return [turn(ttfa_s, outcome, speaker=f"speaker {i}", **others) for i in range(n)]  # type: ignore[arg-type]  # the same
+
+
+@pytest.fixture
+def limits(tmp_path: Path) -> gates.Gates:
+    path = tmp_path / "gates.toml"
+    path.write_text(LIMITS)
+    return gates.load(path)
+
+
+def verdict(verdicts: list[VerdictRow], gate: str, language: str = "en") -> VerdictRow:
+    (found,) = [row for row in verdicts if (row.gate, row.language) == (gate, language)]
+    return found
+
+
+def test_a_good_run_passes(limits: gates.Gates) -> None:
+    verdicts = gates.decide(limits, HEADER, turns(40))
+    assert {row.verdict for row in verdicts} == {"pass"}
+    assert gates.exit_code(verdicts) == 0
+
+
+def test_every_gate_can_turn_red(limits: gates.Gates) -> None:
+    crack = Finding("wrap-around", "fail", 0, 1.0, 65_000, 49_152, "steps")
+    bad = (
+        turns(30, 3.0, errors=9, clipping=Clipping((crack,), 1.0, 0.0, -20.0))
+        + turns(15, -0.5, "cut-in")
+        + turns(15, None, "no-answer")
+    )
+    verdicts = gates.decide(limits, HEADER, bad)
+    failed = {(row.gate, row.language) for row in verdicts if row.verdict == "fail"}
+    assert failed == {
+        ("ttfa_s p50", "en"), ("clipping", "en"), ("heard", "en"),
+        ("ttfa_s p50", "all"), ("cut_ins", "all"), ("no_answers", "all"),
+    }  # fmt: skip
+    assert gates.exit_code(verdicts) == 1
+    assert "wrap-around (30)" in verdict(verdicts, "clipping").reason
+
+
+def test_between_the_bounds_is_inconclusive(limits: gates.Gates) -> None:
+    verdicts = gates.decide(limits, HEADER, turns(20, 1.9) + turns(20, 2.1))
+    assert verdict(verdicts, "ttfa_s p50").verdict == "inconclusive"
+    assert gates.exit_code(verdicts) == 2
+
+
+def test_turns_without_an_answer_miss_every_latency_limit(limits: gates.Gates) -> None:
+    verdicts = gates.decide(limits, HEADER, turns(10) + turns(20, None, "no-answer") + turns(10, 0.1, "error"))
+    found = verdict(verdicts, "ttfa_s p50")
+    assert (found.verdict, found.value, found.high) == ("fail", None, None)
+    assert "no answer" in found.reason
+
+
+def test_a_silent_reply_misses_them_too(limits: gates.Gates) -> None:
+    assert verdict(gates.decide(limits, HEADER, turns(40, None)), "ttfa_s p50").verdict == "fail"
+
+
+def test_a_cut_in_cannot_better_the_latency(limits: gates.Gates) -> None:
+    verdicts = gates.decide(limits, HEADER, turns(10, 3.0) + turns(30, -1.0, "cut-in"))
+    assert verdict(verdicts, "ttfa_s p50").verdict == "fail"
+    assert verdict(verdicts, "ttfa_s p50").n == 10
+
+
+def test_too_few_turns_are_not_gated_and_do_not_pass_silently(limits: gates.Gates) -> None:
+    verdicts = gates.decide(limits, HEADER, turns(4))
+    found = verdict(verdicts, "ttfa_s p50")
+    assert found.verdict == "not gated"
+    assert "n too small: 4 of the 5" in found.reason
+    assert verdict(verdicts, "latency", "all").verdict == "inconclusive"
+    assert gates.exit_code(verdicts) == 2
+
+
+def test_few_turns_cannot_pass_a_share_but_can_fail_it(limits: gates.Gates) -> None:
+    assert verdict(gates.decide(limits, HEADER, turns(5)), "no_answers", "all").verdict == "not gated"
+    assert verdict(gates.decide(limits, HEADER, turns(5, None, "error")), "no_answers", "all").verdict == "fail"
+
+
+def test_a_run_whose_sender_was_late_is_invalid(limits: gates.Gates) -> None:
+    verdicts = gates.decide(limits, HEADER, turns(40) + turns(20, 9.0, "invalid"))
+    assert verdict(verdicts, "valid turns", "all").verdict == "invalid"
+    assert gates.exit_code(verdicts) == 3
+
+
+def test_a_few_late_turns_are_left_out(limits: gates.Gates) -> None:
+    verdicts = gates.decide(limits, HEADER, turns(40) + turns(3, 9.0, "invalid"))
+    assert verdict(verdicts, "ttfa_s p50").n == 40
+    assert gates.exit_code(verdicts) == 0
+
+
+def test_a_run_without_turns_is_invalid(limits: gates.Gates) -> None:
+    assert gates.exit_code(gates.decide(limits, HEADER, [])) == 3
+
+
+def test_a_language_that_was_asked_for_and_never_played_is_no_pass(limits: gates.Gates) -> None:
+    header = RunHeader("realtime", "embedded", "recorded", "", languages=("en", "ko"))
+    verdicts = gates.decide(limits, header, turns(40))
+    assert verdict(verdicts, "ttfa_s p50", "ko").verdict == "inconclusive"
+    assert gates.exit_code(verdicts) == 2
+
+
+def test_a_profile_without_limits_is_no_pass(limits: gates.Gates) -> None:
+    verdicts = gates.decide(limits, RunHeader("realtime", "l4", "recorded", ""), turns(40))
+    assert gates.exit_code(verdicts) == 2
+    assert "profiles.l4" in verdicts[-1].reason
+
+
+def test_what_a_protocol_does_not_carry_is_not_gated_there(limits: gates.Gates) -> None:
+    header = RunHeader("endpoint", "embedded", "recorded", "")
+    assert "heard" not in {row.gate for row in gates.decide(limits, header, turns(40))}
+
+
+def test_missing_transcripts_are_never_a_pass(limits: gates.Gates) -> None:
+    verdicts = gates.decide(limits, HEADER, turns(39) + turns(1, errors=None))
+    assert verdict(verdicts, "heard").verdict == "inconclusive"
+    assert "1 of 40 replies have no text" in verdict(verdicts, "heard").reason
+    assert verdict(gates.decide(limits, HEADER, turns(40, errors=None)), "heard").verdict == "inconclusive"
+
+
+def test_few_speakers_are_said(limits: gates.Gates) -> None:
+    rows = [turn(speaker="one", fixture_id=f"en-{i}") for i in range(6)]
+    assert "6 clips" in verdict(gates.decide(limits, HEADER, rows), "heard").reason
+    assert verdict(gates.decide(limits, HEADER, rows[:4]), "heard").verdict == "not gated"
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (RunHeader("endpoint", "embedded", "recorded", "", lm={"en": "echo"}), "no judge"),
+        (RunHeader("endpoint", "embedded", "recorded", "", lm={"en": "smollm2"}, judge="j"), "not known to echo"),
+        (RunHeader("endpoint", "embedded", "recorded", "", judge="j"), "not known to echo"),
+    ],
+)
+def test_echo_is_gated_only_where_the_server_echoes(tmp_path: Path, header: RunHeader, reason: str) -> None:
+    path = tmp_path / "gates.toml"
+    path.write_text("[profiles.embedded.each]\nechoed = 0.5\n")
+    found = verdict(gates.decide(gates.load(path), header, turns(40)), "echoed")
+    assert found.verdict == "not gated"
+    assert reason in found.reason
+
+
+def test_the_gates_of_the_project_load_and_name_every_language() -> None:
+    loaded = gates.load()
+    for language in ("en", "fr", "es", "zh", "ja", "ko"):
+        names = {limit.name for limit in loaded.limits("embedded", "in-process", language)}
+        assert {"ttfa_s p50", "ttfa_s p95", "heard", "clipping"} <= names
+    assert Limit("ttfa_s", 1.6, 0.5) in loaded.limits("embedded", "in-process", "en")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[runs]\n", "'runs'"),
+        ("[profiles.embedded.de]\nclipping = 0\n", "'de'"),
+        ("[profiles.embedded.en]\nwer = 0.1\n", "'wer'"),
+        ("[profiles.embedded.en]\nttfa_s = { median = 1.0 }\n", "'median'"),
+        ("[profiles.embedded.en]\nttfa_s = { p00 = 1.0 }\n", "'p00'"),
+        ("[profiles.embedded.en]\nttfa_s = 1.0\n", "ttfa_s is a table"),
+        ("[profiles.embedded.en]\nheard = '5%'\n", "heard is a number"),
+        ("[profiles.embedded.en]\nheard = nan\n", "heard is a number"),
+        ("[profiles.embedded.en]\nheard = true\n", "heard is a number"),
+        ("[profiles.embedded.all]\nheard = 0.1\n", "do not add up"),
+        ("[profiles.embedded.all]\ncut_ins = 10\n", "0 to 1"),
+        ("[targets.endpoint]\nabsent = ['ears']\n", "ears"),
+        ("[targets.endpoint]\nabsent = [['heard']]\n", "heard"),
+        ("[run]\nvalid_share = 2\n", "valid_share"),
+        ("profiles = 3\n", "profiles is a table"),
+        ("[", "cannot be read"),
+    ],
+)
+def test_a_gates_file_is_read_strictly(tmp_path: Path, text: str, named: str) -> None:
+    path = tmp_path / "gates.toml"
+    path.write_text(text)
+    with pytest.raises(GatesError, match="gates file") as error:
+        gates.load(path)
+    assert named in str(error.value)
+
+
+def test_a_missing_gates_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(GatesError, match=r"none\.toml"):
+        gates.load(tmp_path / "none.toml")
+
+
+def test_more_quantiles_can_be_added(tmp_path: Path) -> None:
+    path = tmp_path / "gates.toml"
+    path.write_text("[profiles.embedded.en]\nttfa_s = { p75 = 1.0, p99_9 = 3 }\n")
+    found = gates.load(path).limits("embedded", "realtime", "en")
+    assert [(limit.name, limit.p) for limit in found] == [("ttfa_s p75", 0.75), ("ttfa_s p99.9", pytest.approx(0.999))]
+
+
+def test_exit_code_of_nothing_is_no_pass() -> None:
+    assert gates.exit_code([]) == 2
