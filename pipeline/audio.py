@@ -32,27 +32,32 @@ def pcm16_to_float(pcm: bytes) -> FloatArray:
         AudioFormatError: an odd number of bytes.
     """
     if len(pcm) % 2:
-        raise AudioFormatError(f"{len(pcm)} bytes of PCM16: an odd count, but every sample takes two; send whole samples")
+        raise AudioFormatError(
+            f"{len(pcm)} bytes of PCM16: an odd count, but every sample takes two; send whole samples"
+        )
     return np.frombuffer(pcm, dtype="<i2").astype(np.float32) / np.float32(_FULL_SCALE)
 
 
 def float_to_pcm16(samples: FloatArray) -> bytes:
-    """Float samples to signed 16-bit little-endian PCM, saturating: +1.0 and beyond become 32767, never a wrapped -32768.
+    """Float samples to signed 16-bit little-endian PCM, saturating: +1.0 becomes 32767, never a wrapped -32768.
 
     NaN, which no model should produce and no loudspeaker should get, becomes silence.
     """
     scaled = np.nan_to_num(np.asarray(samples, dtype=np.float32), nan=0.0, posinf=1.0, neginf=-1.0) * _FULL_SCALE
-    return np.clip(np.rint(scaled), -32_768, 32_767).astype("<i2").tobytes()
+    pcm: bytes = np.clip(np.rint(scaled), -32_768, 32_767).astype("<i2").tobytes()
+    return pcm
 
 
 class StreamResampler:
     """Converts a mono stream from one rate to another without seams between the pieces."""
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
-        self._stream = None if from_hz == to_hz else soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
+        self._stream = (
+            None if from_hz == to_hz else soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality="HQ")
+        )
 
     def push(self, samples: FloatArray, *, last: bool = False) -> FloatArray:
-        """Feed shape (n,), get what is ready, shape (m,). With `last` the filter's tail comes out too, and the stream ends."""
+        """Feed shape (n,), get what is ready, shape (m,). `last` flushes the filter's tail and ends the stream."""
         if self._stream is None:
             return samples
         converted: FloatArray = self._stream.resample_chunk(np.ascontiguousarray(samples, dtype=np.float32), last=last)

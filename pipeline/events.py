@@ -1,6 +1,7 @@
 """What a conversation emits, in this order for each turn:
 
-SpeechStarted -> SpeechStopped -> TurnCommitted -> Transcribed -> ReplyStarted -> (ReplyText -> ReplyAudio...)... -> ReplyDone
+    SpeechStarted -> SpeechStopped -> TurnCommitted -> Transcribed
+        -> ReplyStarted -> (ReplyText -> ReplyAudio...)... -> ReplyDone
 
 A turn in which nothing was understood ends with `TurnEmpty` in place of the reply, one whose models failed with
 `TurnFailed`. Times are seconds on the input's sample clock: the position in the caller's audio at which the thing
@@ -81,9 +82,12 @@ class TurnEmpty:
 
 @dataclass(frozen=True, slots=True)
 class TurnFailed:
-    """A model failed; the conversation goes on with the next turn. `reason` is fit to be shown to the caller."""
+    """A model failed; the conversation goes on. `reason` is fit to be shown to the caller.
 
-    turn: int
+    `turn` is None where the failing reply was asked for without speech.
+    """
+
+    turn: int | None
     stage: Literal["speech_to_text", "language_model", "text_to_speech"]
     reason: str
 

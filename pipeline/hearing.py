@@ -1,0 +1,60 @@
+"""What a conversation holds of the caller's audio, and where on the sample clock that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pipeline.audio import INPUT_RATE_HZ, FloatArray
+
+
+class SampleClock:
+    """Seconds on the input's sample clock: how much audio has come in, and the time since the last of it."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._samples = 0
+        self._fed_at = clock()
+
+    def advance(self, samples: int) -> None:
+        self._samples += samples
+        self._fed_at = self._clock()
+
+    def now_s(self) -> float:
+        return self._samples / INPUT_RATE_HZ + (self._clock() - self._fed_at)
+
+
+class AudioWindow:
+    """The most recent audio, addressed by position on the sample clock; what is not needed any more is forgotten."""
+
+    def __init__(self) -> None:
+        self._pieces: list[FloatArray] = []
+        self._first = 0
+        self._end = 0
+
+    @property
+    def end_s(self) -> float:
+        return self._end / INPUT_RATE_HZ
+
+    @property
+    def seconds(self) -> float:
+        return (self._end - self._first) / INPUT_RATE_HZ
+
+    def append(self, samples_16k: FloatArray) -> None:
+        self._pieces.append(samples_16k)
+        self._end += samples_16k.size
+
+    def since(self, start_s: float) -> FloatArray:
+        """Everything from `start_s` on, or from the oldest sample still held: float32, shape (samples,), 16 kHz."""
+        held = np.concatenate(self._pieces) if self._pieces else np.zeros(0, dtype=np.float32)
+        return held[max(0, round(start_s * INPUT_RATE_HZ) - self._first) :]
+
+    def forget_before(self, start_s: float) -> None:
+        """Drop whole pieces that end before `start_s`."""
+        start = round(start_s * INPUT_RATE_HZ)
+        drop = 0
+        while drop < len(self._pieces) and self._first + self._pieces[drop].size <= start:
+            self._first += self._pieces[drop].size
+            drop += 1
+        del self._pieces[:drop]

@@ -1,0 +1,20 @@
+"""A language model that repeats what it heard: deterministic, so that words can be measured end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pipeline.lm.base import Message
+
+
+class Echo:
+    def reply(self, messages: Sequence[Message], *, max_tokens: int) -> Iterator[str]:
+        """Yield the last user message, whole: a limit would make the words that are measured depend on a setting."""
+        for message in reversed(messages):
+            if message.role == "user":
+                yield message.text
+                return
+
+    def count_tokens(self, text: str) -> int:
+        """Characters: the echo has no vocabulary."""
+        return len(text)
