@@ -33,7 +33,7 @@ def read_pcm16(path: Path, rate_hz: int) -> bytes:
     if not len(samples):
         raise SoundFileError(f"{path} holds no sound; give a recording of some speech")
     mono = soxr.resample(samples.mean(axis=1), file_rate_hz, rate_hz)
-    return _to_pcm16(mono)
+    return to_pcm16(mono)
 
 
 def safe_samples(pcm16: bytes) -> FloatArray:
@@ -71,7 +71,7 @@ def save_wav(path: Path, samples: FloatArray, rate_hz: int) -> None:
         soundfile.write(file, samples, rate_hz, subtype="PCM_16", format="WAV")
 
 
-def _to_pcm16(samples: FloatArray) -> bytes:
-    """Saturating: +1.0 and beyond become 32767."""
+def to_pcm16(samples: FloatArray) -> bytes:
+    """Float mono samples, shape (n,), as PCM16 bytes, saturating: +1.0 and beyond become 32767."""
     pcm16: bytes = np.clip(np.rint(samples * 32_768.0), -32_768, 32_767).astype("<i2").tobytes()
     return pcm16

@@ -18,7 +18,7 @@ FRAME_MS = 20
 FRAME_S = FRAME_MS / 1000
 LIMIT_S = 10.0
 SETTLE_S = 3.0
-"""How long after a reply that was cancelled, or began before the speech was over, another one is listened for."""
+"""How long another reply is listened for after one that was cancelled, or began before the speech was over."""
 
 
 class Clock(Protocol):
@@ -80,8 +80,8 @@ async def play(
         pcm16: mono samples at `rate_hz`; the last frame is filled up with silence.
         rate_hz: a multiple of 50, so that a frame is whole.
         on_event: told what came back, and when.
-        on_frame: told how late each frame left. Time that the server itself took to accept the frame before is not
-            counted: that is the server's, and shows in what is measured of it.
+        on_frame: told how late each frame left. Where the server took longer than a frame to accept one, those that
+            fell due meanwhile count from when it had: that delay is the server's, and shows in what is measured of it.
         speech_end_s: where the speech in the recording ends; its end where that is not known. A reply that began
             before it may not be the last one, so another is listened for.
         clock: the loop's time if None.
@@ -106,19 +106,25 @@ async def play(
         note(Failed("the server closed the connection before its reply had ended"))
 
     listener = asyncio.create_task(listen(), name="listener")
-    free_s = 0.0
+    blocked_until_s = 0.0
     try:
         for frame in itertools.count():
             due_s = (frame + 1) * FRAME_S
             await clock.sleep_until(start_s + due_s)
             now_s = clock.now() - start_s
-            if listener.done() or exchange.is_over(now_s):
+            if listener.done():
                 break
-            on_frame(now_s - max(due_s, free_s))
+            if exchange.is_over(now_s):
+                if exchange.reply_under_way:
+                    note(Failed(f"the reply fell silent for {limit_s:.0f} s without ending"))
+                break
+            on_frame(now_s - max(due_s, blocked_until_s))
             samples = pcm16[frame * frame_bytes : (frame + 1) * frame_bytes]
             async with asyncio.timeout(limit_s):
                 await session.send(samples.ljust(frame_bytes, b"\0"))
-            free_s = clock.now() - start_s
+            accepted_s = clock.now() - start_s
+            if accepted_s - now_s > FRAME_S:
+                blocked_until_s = accepted_s
     except TimeoutError:
         note(Failed(f"the server has read nothing for {limit_s:.0f} s"))
     except DisconnectedError:
@@ -147,10 +153,16 @@ class _Exchange:
             self._began_s = at_s if self._began_s is None else self._began_s
             self._settled = self._interrupted = False
         elif isinstance(event, ReplyEnded):
-            is_last = self._began_s is not None and self._began_s >= self._speech_end_s and not event.cancelled
-            self._settled, self._interrupted, self._began_s = is_last, not is_last, None
+            answered = self._began_s is not None and self._began_s >= self._speech_end_s and not event.cancelled
+            self._settled = answered
+            self._interrupted = not answered and at_s >= self._speech_end_s
+            self._began_s = None
         if not isinstance(event, Heard):
             self._quiet_since_s = max(self._speech_end_s, at_s)
+
+    @property
+    def reply_under_way(self) -> bool:
+        return self._began_s is not None
 
     def is_over(self, now_s: float) -> bool:
         if now_s < self._sent_s:

@@ -1,0 +1,93 @@
+"""One fixture played into one server: raw evidence out, nothing decided."""
+
+from __future__ import annotations
+
+import asyncio
+
+from client.audio import to_pcm16
+from client.play import FRAME_MS, FRAME_S, LIMIT_S, Clock, play
+from harness import fixtures
+from harness.fixtures import NO_SPEECH, Fixture
+from harness.recording import Chunk, Recording
+from harness.targets.base import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, Spoken, Target
+
+_JOINS_WORDS = ("zh", "ja")
+
+
+async def replay(
+    fixture: Fixture, target: Target, *, clock: Clock | None = None, limit_s: float = LIMIT_S
+) -> Recording:
+    """Play a fixture into a conversation of its own, in its own language, and record what comes back.
+
+    Args:
+        fixture: one whose file is here.
+        target: the server under test.
+        clock: the event loop's if None.
+        limit_s: how long after the speech a reply may take to begin, and how long a reply may fall silent.
+
+    Raises:
+        UnavailableError: no conversation could be had. Whatever goes wrong later is in `Recording.error`.
+    """
+    samples = await asyncio.to_thread(fixtures.read, fixture, target.input_rate_hz)
+    recording = Recording(
+        fixture_id=fixture.id,
+        language=fixture.language,
+        target=target.name,
+        frame_s=FRAME_S,
+        end_of_speech_s=end_of_speech_s(fixture),
+        rate_hz=target.output_rate_hz,
+    )
+    language = "auto" if fixture.language == NO_SPEECH else fixture.language
+    async with target.connect(language) as session:
+        await play(
+            session,
+            to_pcm16(samples),
+            rate_hz=target.input_rate_hz,
+            on_event=_Recorder(recording).take,
+            on_frame=recording.lateness_s.append,
+            speech_end_s=recording.end_of_speech_s,
+            clock=clock,
+            limit_s=limit_s,
+        )
+    return recording
+
+
+def end_of_speech_s(fixture: Fixture) -> float:
+    """Due time of the frame that holds the last sample of speech, in seconds since the first sample was recorded.
+
+    A fixture without speech ends where its recording does.
+    """
+    speech_end = fixture.samples if fixture.speech_end is None else fixture.speech_end
+    frame = (speech_end - 1) * 1000 // (fixture.rate_hz * FRAME_MS)
+    return (frame + 1) * FRAME_S
+
+
+class _Recorder:
+    """Writes what a server says into a recording.
+
+    A server may answer more than once, for example when it took a pause for the end: transcripts and replies are then
+    joined, the trace is that of the first reply, whose audio is the first.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._new_reply = True
+        self._separator = "" if recording.language in _JOINS_WORDS else " "
+
+    def take(self, at_s: float, event: ServerEvent) -> None:
+        recording = self._recording
+        match event:
+            case ReplyAudio(pcm):
+                recording.chunks.append(Chunk(at_s, pcm))
+            case Heard(text):
+                recording.heard = text if recording.heard is None else recording.heard + self._separator + text
+            case Spoken(text):
+                between = self._separator if self._new_reply and recording.spoken else ""
+                recording.spoken = (recording.spoken or "") + between + text
+                self._new_reply = False
+            case ReplyEnded(trace):
+                recording.ended_s = at_s
+                recording.trace = recording.trace or trace
+                self._new_reply = True
+            case Failed(reason):
+                recording.error = reason

@@ -1,0 +1,33 @@
+"""A server under test that speaks the binary `/ws` protocol: no transcripts, no trace, no language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from client.connection import say_nothing
+from client.endpoint import RATE_HZ, EndpointClient
+from harness.targets.base import Session
+from harness.targets.health import read_health
+
+
+class EndpointTarget:
+    """Args: see `open_target`."""
+
+    name = "endpoint"
+    input_rate_hz = RATE_HZ
+    output_rate_hz = RATE_HZ
+
+    def __init__(
+        self, url: str, *, token: str | None, wait_s: float, on_wait: Callable[[str], None] = say_nothing
+    ) -> None:
+        self._url = url
+        self._token = token
+        self._wait_s = wait_s
+        self._on_wait = on_wait
+
+    def connect(self, language: str) -> AbstractAsyncContextManager[Session]:
+        return EndpointClient(self._url, token=self._token, wait_s=self._wait_s, on_wait=self._on_wait)
+
+    async def describe(self) -> dict[str, str]:
+        return await read_health(self._url, self._token)
