@@ -43,8 +43,8 @@ def float_to_pcm16(samples: FloatArray) -> bytes:
 
     NaN, which no model should produce and no loudspeaker should get, becomes silence.
     """
-    scaled = np.nan_to_num(np.asarray(samples, dtype=np.float32), nan=0.0, posinf=1.0, neginf=-1.0) * _FULL_SCALE
-    pcm: bytes = np.clip(np.rint(scaled), -32_768, 32_767).astype("<i2").tobytes()
+    within = np.clip(np.nan_to_num(np.asarray(samples, dtype=np.float32), nan=0.0), -1.0, 1.0)
+    pcm: bytes = np.minimum(np.rint(within * _FULL_SCALE), 32_767).astype("<i2").tobytes()
     return pcm
 
 

@@ -130,8 +130,8 @@ class Conversation:
         self._turns = 0
         self._reply: tuple[Reply, asyncio.Task[None]] | None = None
         self._replies = 0
-        # Held while a committed turn is transcribed and answered, so that turns come out in the order they were spoken.
-        self._in_order = asyncio.Lock()
+        self._finishing: asyncio.Task[None] | None = None
+        """The newest committed turn, until its reply has begun; each waits for the one before it."""
         self._tasks = asyncio.TaskGroup()
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -217,10 +217,11 @@ class Conversation:
         Raises:
             ReplyActiveError: a reply is under way.
         """
-        async with self._in_order:
-            if self._reply is not None:
-                raise ReplyActiveError("a reply is under way; cancel it or wait for its end")
-            self._begin_reply(None, Trace(), instructions=instructions, speak=speak)
+        if self._finishing is not None:
+            await asyncio.wait([self._finishing])
+        if self._reply is not None:
+            raise ReplyActiveError("a reply is under way; cancel it or wait for its end")
+        self._begin_reply(None, Trace(), instructions=instructions, speak=speak)
 
     async def cancel_reply(self) -> None:
         """End the reply that is under way, if any: nothing of it comes any more but its `ReplyDone`."""
@@ -305,29 +306,37 @@ class Conversation:
         self._committed_until_s = self._audio.end_s
         self._audio.forget_before(self._committed_until_s)
         committed = TurnCommitted(turn.number, turn.start_s, end_s)
-        self._spawn(self._finish(turn, turn.transcription, samples_16k.size / INPUT_RATE_HZ))
+        audio_s = samples_16k.size / INPUT_RATE_HZ
+        self._finishing = self._spawn(self._finish(turn, turn.transcription, audio_s, self._finishing))
         if self.settings.detect_turns:
             await self._outbox.put(SpeechStopped(turn.number, end_s), committed)
         else:
             await self._outbox.put(committed)
 
-    async def _finish(self, turn: _Turn, transcription: asyncio.Task[Transcript | None], audio_s: float) -> None:
-        """From a committed turn to the begin of its reply."""
-        async with self._in_order:
-            transcript = await transcription
-            if transcript is None:
-                reason = "the speech to text failed, and this turn is lost; please say it again"
-                await self._outbox.put(TurnFailed(turn.number, "speech_to_text", reason))
-                return
-            if not transcript.text:
-                await self._outbox.put(TurnEmpty(turn.number))
-                return
-            await self.cancel_reply()
-            self._language = transcript.language
-            self._history.add(Message("user", transcript.text))
-            await self._outbox.put(Transcribed(turn.number, transcript.text, transcript.language, audio_s))
-            if self.settings.reply_to_turns:
-                self._begin_reply(turn.number, turn.trace)
+    async def _finish(
+        self,
+        turn: _Turn,
+        transcription: asyncio.Task[Transcript | None],
+        audio_s: float,
+        turn_before: asyncio.Task[None] | None,
+    ) -> None:
+        """From a committed turn to the begin of its reply, in the order in which the turns were spoken."""
+        if turn_before is not None:
+            await asyncio.wait([turn_before])
+        transcript = await transcription
+        if transcript is None:
+            reason = "the speech to text failed, and this turn is lost; please say it again"
+            await self._outbox.put(TurnFailed(turn.number, "speech_to_text", reason))
+            return
+        if not transcript.text:
+            await self._outbox.put(TurnEmpty(turn.number))
+            return
+        await self.cancel_reply()
+        self._language = transcript.language
+        self._history.add(Message("user", transcript.text))
+        await self._outbox.put(Transcribed(turn.number, transcript.text, transcript.language, audio_s))
+        if self.settings.reply_to_turns:
+            self._begin_reply(turn.number, turn.trace)
 
     def _begin_reply(
         self, turn: int | None, trace: Trace, *, instructions: str | None = None, speak: bool | None = None
