@@ -1,0 +1,56 @@
+"""Building blocks of what the server tells: ids, errors, and the shapes that several events share."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from uuid import uuid4
+
+from pipeline.events import Trace
+from server.realtime.parse import ProtocolError
+from server.realtime.session import JsonObject
+
+
+def new_id(prefix: str) -> str:
+    return f"{prefix}_{uuid4().hex[:24]}"
+
+
+def error_event(error: ProtocolError) -> JsonObject:
+    return {
+        "type": "error",
+        "error": {
+            "type": "invalid_request_error",
+            "code": error.code,
+            "message": error.message,
+            "param": error.param,
+            "event_id": error.event_id,
+        },
+    }
+
+
+def server_error(message: str) -> JsonObject:
+    return {
+        "type": "error",
+        "error": {"type": "server_error", "code": "server_error", "message": message, "param": None, "event_id": None},
+    }
+
+
+def usage(prompt_tokens: int, reply_tokens: int) -> JsonObject:
+    """Tokens of the language model: a cascade has no audio tokens."""
+    return {
+        "total_tokens": prompt_tokens + reply_tokens,
+        "input_tokens": prompt_tokens,
+        "output_tokens": reply_tokens,
+        "input_token_details": {
+            "text_tokens": prompt_tokens,
+            "audio_tokens": 0,
+            "image_tokens": 0,
+            "cached_tokens": 0,
+            "cached_tokens_details": {"text_tokens": 0, "audio_tokens": 0, "image_tokens": 0},
+        },
+        "output_token_details": {"text_tokens": reply_tokens, "audio_tokens": 0},
+    }
+
+
+def trace_object(trace: Trace) -> JsonObject:
+    """The stages that happened, in seconds on the input's sample clock."""
+    return {stage: round(at_s, 4) for stage, at_s in asdict(trace).items() if at_s is not None}

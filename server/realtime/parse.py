@@ -1,0 +1,194 @@
+"""The eleven events a Realtime client may send, parsed from hostile bytes.
+
+Source: the `openai.types.realtime` models of the `openai` SDK, GA form.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from server.realtime.session import JsonObject, Modalities, Part, Session
+
+
+class ProtocolError(Exception):
+    """What a client sent cannot be served. The connection lives; the client is told by an `error` event.
+
+    Attributes:
+        code: the error's name, for programs.
+        message: what was wrong and what to do, for people.
+        param: the path of the offending field, where there is one.
+        event_id: the client's own id of the event, echoed.
+    """
+
+    def __init__(self, code: str, message: str, *, param: str | None = None, event_id: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.param = param
+        self.event_id = event_id
+
+
+class ClientMessage(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    event_id: str | None = None
+
+
+class SessionUpdate(ClientMessage):
+    type: Literal["session.update"]
+    session: Session
+
+
+class AudioAppend(ClientMessage):
+    type: Literal["input_audio_buffer.append"]
+    audio: str
+
+
+class AudioCommit(ClientMessage):
+    type: Literal["input_audio_buffer.commit"]
+
+
+class AudioClear(ClientMessage):
+    type: Literal["input_audio_buffer.clear"]
+
+
+class OutputAudioClear(ClientMessage):
+    type: Literal["output_audio_buffer.clear"]
+
+
+class Content(Part):
+    type: Literal["input_text", "output_text", "output_audio", "input_audio", "input_image"]
+    text: str | None = None
+    transcript: str | None = None
+
+
+class MessageItem(Part):
+    type: Literal["message"]
+    role: Literal["user", "assistant", "system"]
+    content: Annotated[list[Content], Field(min_length=1)]
+    id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+
+
+class ItemCreate(ClientMessage):
+    type: Literal["conversation.item.create"]
+    item: MessageItem
+    previous_item_id: str | None = None
+
+
+class ItemDelete(ClientMessage):
+    type: Literal["conversation.item.delete"]
+    item_id: str
+
+
+class ItemRetrieve(ClientMessage):
+    type: Literal["conversation.item.retrieve"]
+    item_id: str
+
+
+class ItemTruncate(ClientMessage):
+    type: Literal["conversation.item.truncate"]
+    item_id: str
+    content_index: Annotated[int, Field(ge=0)]
+    audio_end_ms: Annotated[int, Field(ge=0)]
+
+
+class ResponseSettings(Part):
+    """What a `response.create` may ask of its one response; voice, format and length are the session's."""
+
+    instructions: str | None = None
+    output_modalities: Modalities | None = None
+    conversation: str = "auto"
+    input: tuple[JsonObject, ...] = ()
+    metadata: dict[str, str] | None = None
+
+
+class ResponseCreate(ClientMessage):
+    type: Literal["response.create"]
+    response: ResponseSettings | None = None
+
+
+class ResponseCancel(ClientMessage):
+    type: Literal["response.cancel"]
+    response_id: str | None = None
+
+
+ClientEvent: TypeAlias = (
+    SessionUpdate
+    | AudioAppend
+    | AudioCommit
+    | AudioClear
+    | OutputAudioClear
+    | ItemCreate
+    | ItemDelete
+    | ItemRetrieve
+    | ItemTruncate
+    | ResponseCreate
+    | ResponseCancel
+)
+
+_CLIENT_EVENT: TypeAdapter[ClientEvent] = TypeAdapter(Annotated[ClientEvent, Field(discriminator="type")])
+
+EVENT_TYPES = (
+    "session.update",
+    "input_audio_buffer.append",
+    "input_audio_buffer.commit",
+    "input_audio_buffer.clear",
+    "output_audio_buffer.clear",
+    "conversation.item.create",
+    "conversation.item.delete",
+    "conversation.item.retrieve",
+    "conversation.item.truncate",
+    "response.create",
+    "response.cancel",
+)
+
+
+def parse_event(message: str | bytes) -> ClientEvent:
+    """One websocket message to one client event.
+
+    Raises:
+        ProtocolError: whatever else the bytes are.
+    """
+    try:
+        document: Any = from_json(message)
+    except ValueError as error:
+        raise ProtocolError(
+            "invalid_json", f"the message is not JSON ({error}); send one JSON object a message"
+        ) from None
+    if not isinstance(document, dict):
+        raise ProtocolError(
+            "invalid_json", f"the message is a JSON {type(document).__name__}; send one JSON object with a 'type'"
+        )
+    event_id = document.get("event_id")
+    try:
+        return _CLIENT_EVENT.validate_python(document)
+    except ValidationError as error:
+        raise _explain(document, error, event_id if isinstance(event_id, str) else None) from None
+
+
+def _explain(document: JsonObject, error: ValidationError, event_id: str | None) -> ProtocolError:
+    kind = document.get("type")
+    if kind not in EVENT_TYPES:
+        return ProtocolError(
+            "unknown_event",
+            f"{_quote(kind)} is not an event of a Realtime client; known are {', '.join(EVENT_TYPES)}",
+            param="type",
+            event_id=event_id,
+        )
+    first = error.errors(include_url=False, include_context=False)[0]
+    # The location begins with the event's type, the discriminator.
+    param = ".".join(str(step) for step in first["loc"][1:])
+    if first["type"] == "missing":
+        return ProtocolError("missing_required_parameter", f"{kind} needs {param!r}", param=param, event_id=event_id)
+    given = f", not {_quote(first['input'])}" if not isinstance(first["input"], dict | list) else ""
+    return ProtocolError(
+        "invalid_value", f"{param or kind}: {first['msg']}{given}", param=param or None, event_id=event_id
+    )
+
+
+def _quote(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
