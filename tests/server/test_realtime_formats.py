@@ -24,10 +24,9 @@ def decoded(stream: InputStream, encoded: bytes) -> np.ndarray:
 def test_any_text_is_decoded_or_refused(text: str, audio_format: Pcm | Pcmu | Pcma) -> None:
     try:
         pieces = list(InputStream(audio_format).push(text))
-    except ProtocolError as error:
-        assert error.code == "invalid_audio"
-    else:
-        assert all(piece.dtype == np.float32 and np.isfinite(piece).all() for piece in pieces)
+    except ProtocolError:
+        pieces = []
+    assert all(piece.dtype == np.float32 and np.isfinite(piece).all() for piece in pieces)
 
 
 @pytest.mark.parametrize("audio_format", FORMATS, ids=lambda audio_format: audio_format.type)

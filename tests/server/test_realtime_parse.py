@@ -32,8 +32,6 @@ def parsed_or_refused(message: str | bytes) -> ClientEvent | ProtocolError:
     try:
         return parse_event(message)
     except ProtocolError as error:
-        assert error.code
-        assert error.message
         return error
 
 
@@ -50,7 +48,8 @@ def test_any_json_is_parsed_or_refused(document: Any) -> None:
 @given(EVENTS)
 def test_any_fields_are_parsed_or_refused(document: Any) -> None:
     result = parsed_or_refused(json.dumps(document))
-    json.dumps(result.message if isinstance(result, ProtocolError) else result.model_dump()).encode()
+    told = result.message if isinstance(result, ProtocolError) else result.model_dump_json()
+    assert told.encode()
 
 
 def test_json_nested_without_end_is_refused() -> None:
