@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
+from harness.recording import Recording
+from harness.reply import FULL_SCALE, Reply
+
 VERSION = 1
 
+RATES_HZ = (16_000, 24_000)
+"""What the two protocols reply at."""
+TOP = 32_767 / FULL_SCALE
+"""Full scale: the largest positive sample; the largest negative one lies a step beyond it."""
+WRAP_JUMP = 1.5
+RUN_SAMPLES = 3
+FULL_SCALE_SHARE = 0.001
+TRUE_PEAK_WARNS_DBTP = -1.0
+TRUE_PEAK_FAILS_DBTP = 0.0
+OVERSAMPLING = 8
+DC_OFFSET = 0.01
+LOUDNESS_LUFS = (-30.0, -14.0)
+LOUDNESS_STEP_LU = 6.0
+LOUDNESS_SECONDS = 0.4
+QUIETEST_LUFS = -70.0
+"""The absolute gate of ITU-R BS.1770: nothing below it has a loudness."""
+CLICK_RATIO = 4.0
+CLICK_FLOOR = 0.02
+CLICK_SECONDS = 0.015
+DEAD_AIR_SECONDS = 1.0
+DEAD_AIR_DBFS = -50.0
+MOST_FINDINGS = 20
+"""Of one check in one reply; a wreck need not be listed sample by sample."""
+
 Severity = Literal["fail", "warn"]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +77,164 @@ class Clipping:
     true_peak_dbtp: float | None
     loudness_lufs: float | None
     note: str = ""
+
+
+def examine(recording: Recording, previous_lufs: float | None = None) -> Clipping:
+    """Every check on a reply of PCM16. `previous_lufs` is the loudness of the reply before it, of the same voice."""
+    reply = Reply.of(recording)
+    findings = [*_format(recording, reply)]
+    signal = _Signal(reply.floats, reply.ends, reply.rate_hz)
+    return _examine(signal, findings, previous_lufs)
+
+
+def examine_floats(
+    chunks: Sequence[npt.NDArray[np.floating]], rate_hz: int, previous_lufs: float | None = None
+) -> Clipping:
+    """Every check on a reply of float samples, mono, shape (samples,) each, full scale 1.0.
+
+    NaN and infinity are found, and then taken for silence.
+    """
+    samples = np.concatenate([np.asarray(chunk, dtype=np.float64) for chunk in chunks]) if chunks else np.empty(0)
+    ends = np.cumsum([len(chunk) for chunk in chunks], dtype=np.int64)
+    bad = ~np.isfinite(samples)
+    signal = _Signal(np.where(bad, 0.0, samples), ends, rate_hz)
+    findings = (
+        [signal.finding("not-finite", "fail", int(np.argmax(bad)), int(bad.sum()), 0, "samples")] if bad.any() else []
+    )
+    return _examine(signal, findings, previous_lufs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Signal:
+    """Finite samples, and the index after each chunk's last."""
+
+    samples: Floats
+    ends: npt.NDArray[np.int64]
+    rate_hz: int
+
+    def finding(self, check: str, severity: Severity, sample: int, value: float, limit: float, unit: str) -> Finding:
+        chunk = min(int(np.searchsorted(self.ends, sample, side="right")), max(0, self.ends.size - 1))
+        at_ms = round(1_000 * sample / self.rate_hz, 3)
+        return Finding(check, severity, chunk, at_ms, round(float(value), 4), limit, unit)
+
+
+def _format(recording: Recording, reply: Reply) -> Iterator[Finding]:
+    """What is wrong with the bytes before they are samples."""
+    signal = _Signal(reply.floats, reply.ends, reply.rate_hz)
+    for index, chunk in enumerate(recording.chunks):
+        if len(chunk.pcm) % 2:
+            yield Finding("odd-bytes", "fail", index, reply.ms(int(reply.ends[index])), len(chunk.pcm), 0, "bytes")
+    if recording.rate_hz not in RATES_HZ:
+        yield signal.finding("rate", "fail", 0, recording.rate_hz, RATES_HZ[-1], "Hz")
+    if recording.channels != 1:
+        yield signal.finding("channels", "fail", 0, recording.channels, 1, "channels")
+
+
+def _examine(signal: _Signal, findings: list[Finding], previous_lufs: float | None) -> Clipping:
+    if not signal.samples.size:
+        return Clipping(tuple(findings), 0.0, None, None, "no whole sample arrived")
+    peak_dbtp, peak_at = _true_peak(signal)
+    loudness_lufs, note = _loudness(signal)
+    for check in (_wraps, _full_scale, _dc_offset, _clicks, _dead_air):
+        findings += list(check(signal))[:MOST_FINDINGS]
+    if peak_dbtp > TRUE_PEAK_WARNS_DBTP:
+        severity: Severity = "fail" if peak_dbtp > TRUE_PEAK_FAILS_DBTP else "warn"
+        limit = TRUE_PEAK_FAILS_DBTP if severity == "fail" else TRUE_PEAK_WARNS_DBTP
+        findings.append(signal.finding("true-peak", severity, peak_at, peak_dbtp, limit, "dBTP"))
+    findings += _loudness_findings(signal, loudness_lufs, previous_lufs)
+    seconds = round(signal.samples.size / signal.rate_hz, 6)
+    known = None if loudness_lufs is None or loudness_lufs < QUIETEST_LUFS else round(loudness_lufs, 2)
+    return Clipping(tuple(findings), seconds, round(peak_dbtp, 2), known, note)
+
+
+def _wraps(signal: _Signal) -> Iterator[Finding]:
+    """An overflow of int16 turns +1 into -1: a jump that no speech makes between neighbours."""
+    jumps = np.abs(np.diff(signal.samples))
+    for index in np.flatnonzero(jumps >= WRAP_JUMP):
+        yield signal.finding("wrap-around", "fail", int(index) + 1, jumps[index], WRAP_JUMP, "of full scale")
+
+
+def _full_scale(signal: _Signal) -> Iterator[Finding]:
+    """Runs of clipped samples of one sign, and their share of all."""
+    for sign in (1, -1):
+        clipped = np.concatenate(([0], (sign * signal.samples >= TOP).astype(np.int8), [0]))
+        starts, ends = np.flatnonzero(np.diff(clipped) == 1), np.flatnonzero(np.diff(clipped) == -1)
+        for start, end in zip(starts, ends, strict=True):
+            if end - start >= RUN_SAMPLES:
+                yield signal.finding("full-scale-run", "fail", int(start), int(end - start), RUN_SAMPLES - 1, "samples")
+    share = float(np.mean(np.abs(signal.samples) >= TOP))
+    if share > FULL_SCALE_SHARE:
+        first = int(np.argmax(np.abs(signal.samples) >= TOP))
+        yield signal.finding("full-scale-share", "fail", first, share, FULL_SCALE_SHARE, "of samples")
+
+
+def _true_peak(signal: _Signal) -> tuple[float, int]:
+    """The peak between the samples too, in dBTP, and the sample nearest to it (ITU-R BS.1770, annex 2, at 8 times)."""
+    from scipy.signal import resample_poly
+
+    levels = np.abs(resample_poly(signal.samples, OVERSAMPLING, 1))
+    place = int(np.argmax(levels))
+    # Below the step of 16 bits there is nothing to measure, and zero has no logarithm.
+    peak = max(float(levels[place]), 1 / FULL_SCALE)
+    return 20 * math.log10(peak), min(place // OVERSAMPLING, signal.samples.size - 1)
+
+
+def _dc_offset(signal: _Signal) -> Iterator[Finding]:
+    offset = float(np.mean(signal.samples))
+    if abs(offset) > DC_OFFSET:
+        yield signal.finding("dc-offset", "fail", 0, offset, DC_OFFSET, "of full scale")
+
+
+def _loudness(signal: _Signal) -> tuple[float | None, str]:
+    """Integrated loudness (ITU-R BS.1770), or why there is none; -inf for a reply that is all below its gate."""
+    if signal.samples.size < LOUDNESS_SECONDS * signal.rate_hz:
+        return None, f"shorter than {LOUDNESS_SECONDS} s: no loudness can be measured"
+    import pyloudnorm
+
+    with np.errstate(divide="ignore"):  # digital silence has no logarithm
+        loudness_lufs = float(pyloudnorm.Meter(signal.rate_hz).integrated_loudness(signal.samples))
+    return loudness_lufs, "" if loudness_lufs >= QUIETEST_LUFS else "too quiet to have a loudness"
+
+
+def _loudness_findings(signal: _Signal, loudness_lufs: float | None, previous_lufs: float | None) -> Iterator[Finding]:
+    if loudness_lufs is None:
+        return
+    found = max(loudness_lufs, QUIETEST_LUFS)
+    lowest, highest = LOUDNESS_LUFS
+    if not lowest <= found <= highest:
+        yield signal.finding("loudness", "fail", 0, found, lowest if found < lowest else highest, "LUFS")
+    if previous_lufs is not None and abs(found - previous_lufs) > LOUDNESS_STEP_LU:
+        yield signal.finding("loudness-step", "fail", 0, found - previous_lufs, LOUDNESS_STEP_LU, "LU")
+
+
+def _clicks(signal: _Signal) -> Iterator[Finding]:
+    """Jumps where two chunks meet, at the start out of silence, and at the end into it.
+
+    A click bends the signal at one place far more than it bends within 15 ms on either side; the burst of a plosive is
+    just as sharp but lasts, so its surroundings are as sharp as itself. The bend is the second difference. Over 85
+    recordings of six languages all but three of 23 million places stay below a ratio of 3.4, and those three are
+    clicks of the recording.
+    """
+    reach = round(CLICK_SECONDS * signal.rate_hz)
+    padded = np.pad(signal.samples, reach + 2)
+    bend = np.abs(np.diff(padded, 2))  # bend[i] is about padded[i + 1]
+    seams = sorted({0, *map(int, signal.ends)})
+    for seam in seams:
+        place = seam + reach  # of the bend about the last sample before the seam; the next is about the first after it
+        sharpest = float(max(bend[place], bend[place + 1]))
+        around = np.concatenate((bend[max(0, place - reach) : place - 1], bend[place + 3 : place + reach]))
+        if sharpest > CLICK_FLOOR and sharpest > CLICK_RATIO * float(np.max(around)):
+            check = "click-start" if seam == 0 else "click-end" if seam == signal.samples.size else "click-seam"
+            sample = min(seam, signal.samples.size - 1)
+            yield signal.finding(check, "fail", sample, sharpest, CLICK_FLOOR, "of full scale")
+
+
+def _dead_air(signal: _Signal) -> Iterator[Finding]:
+    """Silence of more than a second between two sounds of one reply."""
+    window = signal.rate_hz // 100
+    whole = signal.samples[: signal.samples.size - signal.samples.size % window].reshape(-1, window)
+    sounding = np.flatnonzero(np.sqrt(np.mean(whole**2, axis=1)) > 10 ** (DEAD_AIR_DBFS / 20))
+    gaps = np.diff(sounding) - 1
+    for index in np.flatnonzero(gaps * window > DEAD_AIR_SECONDS * signal.rate_hz):
+        start = (int(sounding[index]) + 1) * window
+        yield signal.finding("dead-air", "fail", start, gaps[index] * window / signal.rate_hz, DEAD_AIR_SECONDS, "s")
