@@ -26,7 +26,7 @@ import click
     "--language",
     default="auto",
     show_default=True,
-    help="en, fr, es, zh, ja, ko, or auto (Realtime only: /ws has no language).",
+    help="en, fr, es, zh, ja, ko, or auto.",
 )
 @click.option(
     "--token-env",

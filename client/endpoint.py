@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
+from urllib.parse import parse_qsl, urlencode
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -30,7 +31,7 @@ _UPGRADE_HEADERS = {"Accept": "application/json", "Content-Type": "application/j
 
 
 class EndpointClient:
-    """One conversation; an async context manager. The protocol has no settings, so no language either.
+    """One conversation; an async context manager. The protocol has no settings: whatever is wanted goes into the URL.
 
         async with EndpointClient("ws://127.0.0.1:8080/ws") as client:
             await client.send(pcm16_16k)
@@ -38,6 +39,7 @@ class EndpointClient:
 
     Args:
         url: the whole address, path and all.
+        language: a code goes into the query, which the original server ignores; `auto` leaves it to the server.
         token: bearer token.
         wait_s: for how long a server that is still loading (503) is waited for.
         on_wait: told of each such wait.
@@ -50,11 +52,12 @@ class EndpointClient:
         self,
         url: str,
         *,
+        language: str = "auto",
         token: str | None = None,
         wait_s: float = 0.0,
         on_wait: Callable[[str], None] = say_nothing,
     ) -> None:
-        self.url = split_url(url).geturl()
+        self.url = endpoint_url(url, language)
         self._token = token
         self._wait_s = wait_s
         self._on_wait = on_wait
@@ -114,6 +117,15 @@ class EndpointClient:
                     continue
                 self._poll_due_s += POLL_INTERVAL_S
                 await self._websocket.send(b"")
+
+
+def endpoint_url(url: str, language: str) -> str:
+    """The address to dial, with the language in its query unless that names one, or it is `auto`."""
+    parts = split_url(url)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    if language != "auto" and "language" not in dict(query):
+        query.append(("language", language))
+    return parts._replace(query=urlencode(query)).geturl()
 
 
 def is_endpoint_url(url: str) -> bool:

@@ -13,7 +13,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlencode, urlunsplit
+from urllib.parse import parse_qsl, urlencode
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -142,7 +142,7 @@ def realtime_url(url: str) -> str:
     query = parse_qsl(parts.query, keep_blank_values=True)
     if "model" not in dict(query):
         query.append(("model", _DEFAULT_MODEL))
-    return urlunsplit((parts.scheme, parts.netloc, path, urlencode(query), ""))
+    return parts._replace(path=path, query=urlencode(query)).geturl()
 
 
 def decode(message: str | bytes) -> dict[str, Any]:

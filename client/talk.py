@@ -53,7 +53,7 @@ def open_client(
     Entering raises `client.connection.UnavailableError`.
     """
     if endpoint.is_endpoint_url(url):
-        return EndpointClient(url, token=token, wait_s=wait_s, on_wait=on_wait)
+        return EndpointClient(url, language=language, token=token, wait_s=wait_s, on_wait=on_wait)
     return RealtimeClient(url, language=language, token=token, wait_s=wait_s, on_wait=on_wait)
 
 

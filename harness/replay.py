@@ -29,14 +29,7 @@ async def replay(
         UnavailableError: no conversation could be had. Whatever goes wrong later is in `Recording.error`.
     """
     samples = await asyncio.to_thread(fixtures.read, fixture, target.input_rate_hz)
-    recording = Recording(
-        fixture_id=fixture.id,
-        language=fixture.language,
-        target=target.name,
-        frame_s=FRAME_S,
-        end_of_speech_s=end_of_speech_s(fixture),
-        rate_hz=target.output_rate_hz,
-    )
+    recording = unplayed(fixture, target)
     language = "auto" if fixture.language == NO_SPEECH else fixture.language
     async with target.connect(language) as session:
         await play(
@@ -50,6 +43,19 @@ async def replay(
             limit_s=limit_s,
         )
     return recording
+
+
+def unplayed(fixture: Fixture, target: Target, error: str | None = None) -> Recording:
+    """The recording of a fixture before anything of it was sent."""
+    return Recording(
+        fixture_id=fixture.id,
+        language=fixture.language,
+        target=target.name,
+        frame_s=FRAME_S,
+        end_of_speech_s=end_of_speech_s(fixture),
+        rate_hz=target.output_rate_hz,
+        error=error,
+    )
 
 
 def end_of_speech_s(fixture: Fixture) -> float:

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from client.connection import say_nothing
 from client.endpoint import RATE_HZ, EndpointClient
 from harness.targets.base import Session
-from harness.targets.health import read_health
+from harness.targets.health import describe_by_health
 
 
 class EndpointTarget:
@@ -27,7 +27,9 @@ class EndpointTarget:
         self._on_wait = on_wait
 
     def connect(self, language: str) -> AbstractAsyncContextManager[Session]:
-        return EndpointClient(self._url, token=self._token, wait_s=self._wait_s, on_wait=self._on_wait)
+        return EndpointClient(
+            self._url, language=language, token=self._token, wait_s=self._wait_s, on_wait=self._on_wait
+        )
 
     async def describe(self) -> dict[str, str]:
-        return await read_health(self._url, self._token)
+        return await describe_by_health(self._url, self._token)

@@ -7,6 +7,7 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from typing import IO
 
 from client.connection import split_url
 
@@ -20,28 +21,42 @@ def health_url(url: str) -> str:
     return parts._replace(scheme="https" if parts.scheme == "wss" else "http", path="/health", query="").geturl()
 
 
-async def read_health(url: str, token: str | None) -> dict[str, str]:
-    """The fields of /health's JSON as text, nested ones joined by dots; empty where there is none.
-
-    A server need not have one (the seed's answers `Ok`), so nothing here is an error.
+async def ask_health(url: str, token: str | None = None) -> tuple[int, str]:
+    """The status and body of /health: 200 when the server is ready, 0 and nothing where nothing answers.
 
     Args:
         url: of the server's websocket.
         token: sent as `Authorization: Bearer`.
     """
     try:
-        return _flatten(json.loads(await asyncio.to_thread(_get, health_url(url), token)))
-    except (OSError, http.client.HTTPException, ValueError, RecursionError):
+        return await asyncio.to_thread(_get, health_url(url), token)
+    except (OSError, http.client.HTTPException):
+        return 0, ""
+
+
+async def describe_by_health(url: str, token: str | None) -> dict[str, str]:
+    """The fields of /health's JSON as text, nested ones joined by dots; empty where there is none."""
+    _, body = await ask_health(url, token)
+    try:
+        return _flatten(json.loads(body))
+    except (ValueError, RecursionError):
         return {}
 
 
-def _get(url: str, token: str | None) -> bytes:
-    request = urllib.request.Request(url)  # noqa: S310 - http or https, by health_url
+def _get(url: str, token: str | None) -> tuple[int, str]:
+    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310 - http(s), by health_url
     if token:
         request.add_header("Authorization", f"Bearer {token}")
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - see above
-        body: bytes = answer.read(_LARGEST_ANSWER)
-        return body
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - see above
+            return answer.status, _read(answer)
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, _read(refusal)
+
+
+def _read(answer: IO[bytes]) -> str:
+    return answer.read(_LARGEST_ANSWER).decode("utf-8", "replace").strip()
 
 
 def _flatten(value: object, prefix: str = "") -> dict[str, str]:

@@ -38,7 +38,11 @@ class InProcessTarget:
     async def describe(self) -> dict[str, str]:
         profile = self._engine.profile
         engines = {f"lm.{language}": name for language, name in profile.language_model.engines.items()}
-        return {"version": metadata.version("s2s-gate"), "profile": profile.name} | engines
+        return {
+            "version": metadata.version("s2s-gate"),
+            "profile": profile.name,
+            "stt": profile.speech_to_text.model,
+        } | engines
 
 
 class _InProcessSession:

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from client.connection import say_nothing
 from client.realtime import RATE_HZ, RealtimeClient
 from harness.targets.base import Session
-from harness.targets.health import read_health
+from harness.targets.health import describe_by_health
 
 
 class RealtimeTarget:
@@ -32,4 +32,4 @@ class RealtimeTarget:
         )
 
     async def describe(self) -> dict[str, str]:
-        return await read_health(self._url, self._token)
+        return await describe_by_health(self._url, self._token)

@@ -12,7 +12,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from client.connection import DisconnectedError
-from client.endpoint import DONE, POLL_INTERVAL_S, EndpointClient, is_endpoint_url, parse_message
+from client.endpoint import DONE, POLL_INTERVAL_S, EndpointClient, endpoint_url, is_endpoint_url, parse_message
 from client.events import Failed, ReplyAudio, ReplyEnded
 
 Script = Callable[[ServerConnection], Awaitable[None]]
@@ -103,6 +103,18 @@ async def test_it_leaves_without_a_trace() -> None:
 )
 def test_the_path_names_the_protocol(url: str, is_endpoint: bool) -> None:
     assert is_endpoint_url(url) is is_endpoint
+
+
+@pytest.mark.parametrize(
+    ("url", "language", "dialled"),
+    [
+        ("http://h/ws", "auto", "ws://h/ws"),
+        ("wss://h/ws?a=b", "fr", "wss://h/ws?a=b&language=fr"),
+        ("ws://h/ws?language=ja", "fr", "ws://h/ws?language=ja"),
+    ],
+)
+def test_the_language_goes_into_the_query(url: str, language: str, dialled: str) -> None:
+    assert endpoint_url(url, language) == dialled
 
 
 @given(message=st.binary())

@@ -1,0 +1,176 @@
+"""`s2s gate`: recordings through a server, measures, a verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:  # the harness is imported when the command runs, so that its help is instant
+    from rich.console import Console
+
+    from harness.fixtures import TierChoice
+    from harness.run import RunSettings
+    from harness.targets import TargetName
+
+_TARGETS = ("in-process", "realtime", "endpoint")
+
+
+@click.command()
+@click.option(
+    "--endpoint", metavar="URL", help="A running server: ws:// or wss://. Without it: the cascade in this process."
+)
+@click.option(
+    "--target",
+    type=click.Choice(_TARGETS),
+    help="How to reach it. [default: /ws in the URL is endpoint, else realtime]",
+)
+@click.option("--serve", is_flag=True, help="Start `s2s serve` on a free port for the time of the run, and gate that.")
+@click.option(
+    "--language", "languages", default="en,fr,es,zh,ja,ko", show_default=True, help="Codes, separated by commas."
+)
+@click.option(
+    "--tier",
+    type=click.Choice(["auto", "recorded", "synthetic"]),
+    default="auto",
+    show_default=True,
+    help="Which clips; auto takes a language's recordings where there are any.",
+)
+@click.option("--limit", type=click.IntRange(1), help="At most so many clips a language. [default: all]")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the report. [default: reports/TIME-TARGET]",
+)
+@click.option("--gates", type=click.Path(path_type=Path, dir_okay=False), help="A file of limits of your own.")
+@click.option("--profile", help="Whose limits apply. [default: what the server says it runs, else embedded]")
+@click.option(
+    "--judge",
+    type=click.Choice(["whisper-base", "none"]),
+    default="whisper-base",
+    show_default=True,
+    help="What listens to the replies; it needs the [server] extra.",
+)
+@click.option(
+    "--token-env",
+    default="S2S_TOKEN",
+    show_default=True,
+    metavar="NAME",
+    help="The environment variable that holds the server's token.",
+)
+@click.pass_context
+def gate(
+    context: click.Context,
+    endpoint: str | None,
+    target: TargetName | None,
+    serve: bool,
+    languages: str,
+    tier: TierChoice,
+    limit: int | None,
+    report: Path | None,
+    gates: Path | None,
+    profile: str | None,
+    judge: str,
+    token_env: str,
+) -> None:
+    """Play recordings through a server in real time, measure its answers, and decide.
+
+    Measured are the time from the end of speech to the first audio, word and character errors, and clipping; the limits
+    are those of the gates file. The report folder gets the results, every answer as audio, and an HTML page.
+
+    \b
+    Examples:
+      s2s gate --serve --limit 2                              start a server, two clips a language
+      s2s gate                                                the cascade in this process, every clip
+      s2s gate --endpoint ws://127.0.0.1:8080/v1/realtime     a running server
+      S2S_TOKEN=... s2s gate --endpoint wss://host/ws         a hosted one, binary protocol
+      s2s gate --serve --language en,ja --tier synthetic      some languages, the clips that come with it
+
+    \b
+    Exit code:
+      0  pass
+      1  fail: a limit is broken, or the server was lost
+      2  inconclusive: the evidence is not enough for a pass
+      3  invalid: this machine was too busy to measure on
+    """
+    from rich.console import Console
+
+    from harness.gates import exit_code
+    from harness.limits import DEFAULT_PATH
+    from harness.results import read
+    from harness.run import START_ERRORS, RunSettings, default_folder, parse_languages
+    from harness.targets import infer_target
+
+    if serve and (endpoint or target == "in-process"):
+        raise click.UsageError("--serve gates a server of its own: leave out --endpoint, and --target in-process")
+    console = Console(highlight=False)
+    try:
+        name = target or ("realtime" if serve else infer_target(endpoint))
+        settings = RunSettings(
+            folder=report or default_folder(name),
+            target=name,
+            endpoint=endpoint,
+            token=os.environ.get(token_env),
+            languages=parse_languages(languages),
+            tier=tier,
+            limit=limit,
+            gates=gates or DEFAULT_PATH,
+            judge=None if judge == "none" else judge,
+            profile=profile,
+        )
+        with suppress(KeyboardInterrupt):  # what was measured until then is in the folder, and decided upon
+            asyncio.run(_run(console, settings, serve=serve))
+        results = read(settings.folder)
+    except START_ERRORS as error:
+        raise _CannotRunError(str(error)) from error
+    for verdict in results.verdicts:
+        console.print(f"{verdict.verdict:>12}  {verdict.language:<4}  {verdict.gate}: {verdict.reason}", markup=False)
+    console.print(f"report: {settings.folder / 'report.html'}", markup=False)
+    context.exit(exit_code(results.verdicts))
+
+
+class _CannotRunError(click.ClickException):
+    """Nothing was measured: the run is invalid, which is not the server's failure."""
+
+    exit_code = 3
+
+
+async def _run(console: Console, settings: RunSettings, *, serve: bool) -> None:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from client import endpoint, realtime
+    from harness import fixtures
+    from harness.own_server import own_server
+    from harness.run import choose, open_run
+
+    said = ""
+
+    def say(what: str) -> None:
+        nonlocal said
+        if what != said:
+            console.print(what, style="dim", markup=False)
+        said = what
+
+    planned = choose(settings)
+    say(f"{len(planned)} clips: {fixtures.describe(planned)}")
+    async with AsyncExitStack() as stack:
+        if serve:
+            settings.folder.mkdir(parents=True, exist_ok=True)
+            address = await stack.enter_async_context(own_server(settings.folder / "server.log", on_progress=say))
+            path = endpoint.PATH if settings.target == "endpoint" else realtime.PATH
+            settings = replace(settings, endpoint=address + path)
+        run = await stack.enter_async_context(open_run(settings, planned, on_progress=say))
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console) as progress:
+            bar = progress.add_task("playing", total=len(planned))
+            for fixture in planned:
+                row = await run.turn(fixture)
+                waited = "" if row.latency.ttfa_s is None else f"  first audio after {row.latency.ttfa_s:.2f} s"
+                why = f"  {row.error}" if row.error else ""
+                progress.console.print(f"{row.fixture_id:<28} {row.outcome}{waited}{why}", markup=False)
+                progress.advance(bar)
