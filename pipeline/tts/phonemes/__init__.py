@@ -41,4 +41,5 @@ class Phonemizer:
         """
         sounds = self._readers[language](text)
         known = "".join(letter for letter in sounds if letter in VOCABULARY)
+        known = re.sub(r" +(?=[;:,.!?…”)])|(?<=[“(]) +", "", known)
         return re.sub(r" +", " ", known).strip()

@@ -45,16 +45,14 @@ class ChinesePhonemes:
             else:
                 mark = part["other"]
                 sounds += mark + " " if mark in ",.!?:;”)" else mark
-        return re.sub(r"\s+([;:,.!?…”)])", r"\1", re.sub(r"\s+", " ", sounds)).strip()
+        return sounds
 
 
 def _numbers_to_han(text: str) -> str:
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
-    try:
-        converted: str = cn2an.transform(text, "an2cn")
-    except ValueError:
-        # A number too long to have a name; it is read digit by digit.
-        return text
+    # Beyond 16 digits a number has no name.
+    text = re.sub(r"\d{17,}", lambda digits: digits[0].translate(_DIGITS), text)
+    converted: str = cn2an.transform(text, "an2cn")
     return converted
 
 

@@ -49,15 +49,12 @@ class JapanesePhonemes:
 
     def __init__(self, english: Callable[[str], str]) -> None:
         self._english = english
-        # The dictionary is read at the first use, which is now.
-        pyopenjtalk.run_frontend("始")
+        # Its dictionaries are read at their first use, which is now: the second one for characters of several readings.
+        pyopenjtalk.run_frontend("何時に来た")
 
     def __call__(self, text: str) -> str:
         parts = _LATIN_WORDS.split(text)
-        sounds = " ".join(
-            self._english(part) if index % 2 else _read(part) for index, part in enumerate(parts) if part.strip()
-        )
-        return re.sub(r"\s+([;:,.!?…”)])", r"\1", sounds)
+        return " ".join(self._english(part) if index % 2 else _read(part) for index, part in enumerate(parts))
 
 
 def _read(text: str) -> str:
@@ -78,10 +75,8 @@ def kana_to_sounds(katakana: str) -> str:
     previous = ""
     for kana in katakana:
         if kana in _SMALL_Y or kana in _SMALL_VOWELS:
-            onset = _ONSETS.get(previous) or (sounds.pop()[:-1] if previous in _KANA else "")
-            if previous in _ONSETS:
-                sounds.pop()
-            sounds.append(_join(onset, kana))
+            own_onset = sounds.pop()[:-1] if previous in _KANA else ""
+            sounds.append(_join(_ONSETS.get(previous, own_onset), kana))
         elif kana == "ン":
             sounds.append("ɴ")
         elif kana in _KANA:

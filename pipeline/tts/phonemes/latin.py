@@ -63,8 +63,7 @@ class LatinPhonemes:
     def __call__(self, text: str) -> str:
         parts = _PUNCTUATION.split(text.translate(_QUOTES).replace("’", "'"))
         # The even parts are words, the odd ones marks.
-        spoken = [part if index % 2 else self._words(part) for index, part in enumerate(parts)]
-        return re.sub(r"\s+([;:,.!?…”)])", r"\1", "".join(spoken))
+        return "".join(part if index % 2 else self._words(part) for index, part in enumerate(parts))
 
     def _words(self, text: str) -> str:
         words = text.strip()

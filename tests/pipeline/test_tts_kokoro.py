@@ -1,0 +1,82 @@
+"""Kokoro's speech: it can be heard, played, and its clauses joined."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyloudnorm
+import pytest
+
+from pipeline.audio import OUTPUT_RATE_HZ, FloatArray
+from pipeline.languages import Language
+from pipeline.tts.kokoro import Kokoro, fit
+from pipeline.tts.mastering import true_peak
+from pipeline.weights import WeightStore
+
+SENTENCES = {
+    Language.EN: "Thank you very much, see you tomorrow.",
+    Language.FR: "Merci beaucoup, à demain.",
+    Language.ES: "Muchas gracias, hasta mañana.",
+    Language.ZH: "非常感谢，明天见。",
+    Language.JA: "ありがとうございます。また明日。",
+}
+
+
+@pytest.fixture(scope="module")
+def kokoro(weights: WeightStore) -> Kokoro:
+    return Kokoro(weights.path("kokoro"), threads=2)
+
+
+def spoken(kokoro: Kokoro, text: str, language: Language, **options: float) -> FloatArray:
+    return np.concatenate(
+        [np.zeros(0, np.float32), *kokoro.speak(text, language, kokoro.voices[language][0], **options)]
+    )
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("language", SENTENCES)
+def test_a_sentence_can_be_played(kokoro: Kokoro, language: Language) -> None:
+    speech = spoken(kokoro, SENTENCES[language], language)
+    assert speech.dtype == np.float32
+    assert np.all(np.isfinite(speech))
+    assert true_peak(speech) < 10 ** (-1 / 20)
+    assert 1.0 < speech.size / OUTPUT_RATE_HZ < 5.0
+    assert -30 < pyloudnorm.Meter(OUTPUT_RATE_HZ).integrated_loudness(speech) < -14
+    assert np.max(np.abs(np.diff(speech))) < 0.9
+    assert np.flatnonzero(np.abs(speech) > 0.01)[0] < 0.06 * OUTPUT_RATE_HZ
+    assert max(abs(speech[0]), abs(speech[-1])) < 1e-3
+
+
+@pytest.mark.models
+def test_speed_changes_the_length(kokoro: Kokoro) -> None:
+    text = SENTENCES[Language.EN]
+    assert spoken(kokoro, text, Language.EN, speed=1.5).size < 0.85 * spoken(kokoro, text, Language.EN).size
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("text", ["", "…", "🎉", "```x```"])
+def test_nothing_to_say_is_silent(kokoro: Kokoro, text: str) -> None:
+    assert list(kokoro.speak(text, Language.EN, "af_heart")) == []
+
+
+@pytest.mark.models
+def test_what_it_cannot_speak_is_refused_with_the_choices(kokoro: Kokoro) -> None:
+    with pytest.raises(ValueError, match=r"'nobody'.*choose one of af_heart, am_michael"):
+        next(iter(kokoro.speak("Hi.", Language.EN, "nobody")))
+    with pytest.raises(ValueError, match="no speech in ko"):
+        next(iter(kokoro.speak("네.", Language.KO, "af_heart")))
+
+
+def test_missing_weights_name_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="s2s weights pull"):
+        Kokoro(tmp_path, threads=1)
+
+
+def test_too_long_a_clause_is_cut_at_a_natural_place() -> None:
+    sounds = "ab cd, " * 100
+    cut = list(fit(sounds))
+    assert " ".join(cut) == sounds.strip()
+    assert all(len(piece) <= 510 for piece in cut)
+    assert cut[0].endswith(",")
+    assert [len(piece) for piece in fit("a" * 1000)] == [510, 490]
