@@ -164,7 +164,8 @@ class ResultsWriter:
         for audio in ("questions", "replies"):
             shutil.rmtree(folder / audio, ignore_errors=True)
             (folder / audio).mkdir(parents=True)
-        self._file = (folder / FILE_NAME).open("w", encoding="utf-8")
+        # Half a surrogate pair in a server's text has no UTF-8; escaped with a backslash it is JSON all the same.
+        self._file = (folder / FILE_NAME).open("w", encoding="utf-8", errors="backslashreplace")
         self._write(header)
 
     def __enter__(self) -> Self:
