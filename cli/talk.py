@@ -65,9 +65,9 @@ def talk(
 
     def show(event: ServerEvent) -> None:
         if isinstance(event, Heard):
-            console.print(f"heard: {event.text.strip()}", markup=False)
+            console.print(f"heard: {event.text.strip()}", markup=False, soft_wrap=True)
         elif isinstance(event, Spoken):
-            console.print(f"answer: {event.text.strip()}", markup=False)
+            console.print(f"answer: {event.text.strip()}", markup=False, soft_wrap=True)
 
     async def ask() -> conversation.Answer:
         with console.status(f"connecting to {url}") as status:

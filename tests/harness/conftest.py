@@ -1,0 +1,103 @@
+"""Clips of a tone and servers that follow a script, for whatever plays one into the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from client.events import ServerEvent
+from harness.fixtures import Fixture
+
+RATE_HZ = 16_000
+
+Script = Sequence[tuple[float, ServerEvent]]
+
+
+class ScriptedSession:
+    def __init__(self, target: ScriptedTarget, script: Script) -> None:
+        self._target = target
+        self._script = script
+
+    async def send(self, pcm16: bytes) -> None:
+        self._target.sent.append(pcm16)
+
+    async def events(self) -> AsyncIterator[ServerEvent]:
+        started_s = asyncio.get_running_loop().time()
+        for at_s, event in self._script:
+            await asyncio.sleep(started_s + at_s - asyncio.get_running_loop().time())
+            yield event
+        if not self._target.hangs_up:
+            await asyncio.Event().wait()
+
+
+@dataclass
+class ScriptedTarget:
+    """Plays the scripts one after the other, the last one for ever; an exception among them is raised on connecting."""
+
+    scripts: list[Script | Exception]
+    hangs_up: bool = False
+    name: str = "realtime"
+    input_rate_hz: int = RATE_HZ
+    output_rate_hz: int = 24_000
+    said: dict[str, str] = field(default_factory=dict)
+    languages: list[str] = field(default_factory=list)
+    sent: list[bytes] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def connect(self, language: str) -> AsyncIterator[ScriptedSession]:
+        self.languages.append(language)
+        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        if isinstance(script, Exception):
+            raise script
+        yield ScriptedSession(self, script)
+
+    async def describe(self) -> dict[str, str]:
+        return self.said
+
+
+@pytest.fixture
+def scripted_target() -> Callable[..., ScriptedTarget]:
+    """`scripted_target(script, ...)`, where a script is [(seconds since connecting, event), ...]."""
+    return lambda *scripts, **settings: ScriptedTarget(list(scripts), **settings)
+
+
+@pytest.fixture
+def make_clip(tmp_path: Path) -> Callable[..., Fixture]:
+    """`make_clip(id, language, seconds, speech_end_s)`: a verified clip of a soft tone."""
+
+    def make(
+        clip_id: str = "en_tone", language: str = "en", seconds: float = 0.5, speech_end_s: float | None = 0.4
+    ) -> Fixture:
+        path = tmp_path / f"{clip_id}.wav"
+        samples = int(seconds * RATE_HZ)
+        soundfile.write(path, 0.1 * np.sin(np.arange(samples) / 10), RATE_HZ)
+        return Fixture(
+            id=clip_id,
+            language=language,
+            tier="synthetic",
+            transcript="" if speech_end_s is None else "hello",
+            transcript_source="made up",
+            speaker="a tone",
+            condition="clean",
+            licence="none",
+            attribution=None,
+            source=None,
+            file=path.name,
+            sha256="0" * 64,
+            pcm_sha256=None,
+            rate_hz=RATE_HZ,
+            samples=samples,
+            speech_start=None if speech_end_s is None else 0,
+            speech_end=None if speech_end_s is None else int(speech_end_s * RATE_HZ),
+            marks_source="made up",
+            path=path,
+        )
+
+    return make
