@@ -1,4 +1,4 @@
-"""Korean through espeak-ng: a formant synthesiser, robotic but understandable, and instant."""
+"""Korean through espeak-ng: a formant synthesiser, instant and small, but robotic: hard to follow."""
 
 from __future__ import annotations
 
