@@ -1,0 +1,177 @@
+"""What every report tells: the figures of each language, and the verdict in words."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from harness import statistics
+from harness.gates import exit_code
+from harness.limits import SCOPES
+from harness.measures.latency import STAGES
+from harness.measures.words import Errors, Words, total
+from harness.results import Results, RunHeader, TurnRow, Verdict, VerdictRow
+from harness.statistics import Estimate
+
+OVERALL: dict[int, Verdict] = {0: "pass", 1: "fail", 2: "inconclusive", 3: "invalid"}
+_GRAVITY: tuple[Verdict, ...] = ("invalid", "fail", "inconclusive", "not gated", "pass")
+
+LANGUAGE_NAMES = {"en": "English", "fr": "French", "es": "Spanish", "zh": "Chinese", "ja": "Japanese", "ko": "Korean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A corpus rate: sums over sums.
+
+    `invented` are the errors in utterances without any reference, which are in the sum and are shown apart.
+    """
+
+    unit: str
+    counts: Errors
+    word_counts: Errors | None
+    clips: int
+    invented: int
+
+    @property
+    def value(self) -> float:
+        return self.counts.errors / self.counts.units if self.counts.units else math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageSummary:
+    """One language of a run. `verdict` is the gravest of its own limits."""
+
+    language: str
+    name: str
+    lm: str
+    turns: int
+    outcomes: Counter[str]
+    ttfa_p50: Estimate | None
+    ttfa_p95: Estimate | None
+    heard: Rate | None
+    spoken: Rate | None
+    floor: Rate | None
+    echoed: Rate | None
+    failing: int
+    warning: int
+    waterfall: tuple[tuple[str, float], ...]
+    verdict: Verdict | None
+
+
+def overall(results: Results) -> Verdict:
+    """The verdict on the whole run."""
+    return OVERALL[exit_code(results.verdicts)]
+
+
+def gravest(verdicts: Sequence[VerdictRow]) -> Verdict | None:
+    """The gravest of several; None of none."""
+    return min((row.verdict for row in verdicts), key=_GRAVITY.index, default=None)
+
+
+def unkept(results: Results) -> list[VerdictRow]:
+    """The limits that were broken or could not be decided, the gravest first."""
+    rows = [row for row in results.verdicts if row.verdict not in ("pass", "not gated")]
+    return sorted(rows, key=lambda row: _GRAVITY.index(row.verdict))
+
+
+def summarise(results: Results) -> list[LanguageSummary]:
+    """The languages of a run in the project's order."""
+    present = {row.language for row in results.turns}.union(results.header.languages)
+    ordered = [*(code for code in SCOPES if code in present), *sorted(present.difference(SCOPES))]
+    return [_language(code, results) for code in ordered]
+
+
+def notes(header: RunHeader) -> list[str]:
+    """What a reader must know before the figures."""
+    found = []
+    if "synthetic" in header.tier:
+        found.append("Synthetic clips are spoken by the project's own voices: easier to hear than people are.")
+    if header.judge_is_engine:
+        found.append("The judge is the engine under test: it may share its mistakes, and flatter it.")
+    if header.judge is None:
+        found.append("No judge was asked: what the replies really say was not checked.")
+    if not header.lm:
+        found.append("The server does not say which language model answers.")
+    echoes = [LANGUAGE_NAMES.get(code, code) for code, engine in header.lm.items() if engine == "echo"]
+    speakers = [LANGUAGE_NAMES.get(code, code) for code, engine in header.lm.items() if engine == "smollm2"]
+    if speakers and echoes:
+        found.append(
+            f"The language model SmolLM2 answers {_listed(speakers)} only; {_listed(echoes)} are answered by echo, "
+            "which repeats what was heard."
+        )
+    elif echoes:
+        found.append(f"{_listed(echoes)}: answered by echo, which repeats what was heard.")
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _language(code: str, results: Results) -> LanguageSummary:
+    rows = [row for row in results.turns if row.language == code]
+    findings = [finding for row in rows if row.clipping for finding in row.clipping.findings]
+    waits = [
+        row.latency.ttfa_s if row.outcome == "answered" and row.latency.ttfa_s is not None else math.inf
+        for row in rows
+        if row.outcome not in ("cut-in", "invalid")
+    ]
+    return LanguageSummary(
+        language=code,
+        name=LANGUAGE_NAMES.get(code, code),
+        lm=results.header.lm.get(code, ""),
+        turns=len(rows),
+        outcomes=Counter(row.outcome for row in rows),
+        ttfa_p50=statistics.quantile(waits, 0.5) if waits else None,
+        ttfa_p95=statistics.quantile(waits, 0.95) if waits else None,
+        heard=_rate([row.heard for row in rows]),
+        spoken=_rate([row.spoken for row in rows]),
+        floor=_rate([row.floor for row in rows]),
+        echoed=_rate([row.echoed for row in rows]) if results.header.lm.get(code) == "echo" else None,
+        failing=sum(finding.severity == "fail" for finding in findings),
+        warning=sum(finding.severity == "warn" for finding in findings),
+        waterfall=median_waterfall(rows),
+        verdict=gravest([row for row in results.verdicts if row.language == code]),
+    )
+
+
+def _rate(compared: Sequence[Words | None]) -> Rate | None:
+    known = [words for words in compared if words is not None]
+    if not known:
+        return None
+    by_word = [words.word_counts for words in known if words.word_counts is not None]
+    invented = sum(words.counts.errors for words in known if not words.counts.units)
+    counts = total(words.counts for words in known)
+    return Rate(known[0].unit, counts, total(by_word) if by_word else None, len(known), invented)
+
+
+def median_waterfall(rows: Sequence[TurnRow]) -> tuple[tuple[str, float], ...]:
+    """Each stage's median over the answered turns, in seconds; the medians need not add up to the median wait."""
+    lengths: dict[str, list[float]] = {}
+    for row in rows:
+        if row.outcome == "answered":
+            for bar in row.latency.waterfall:
+                lengths.setdefault(bar.stage, []).append(bar.length_s)
+    return tuple((stage, median(lengths[stage])) for stage in (*STAGES, "unexplained") if stage in lengths)
+
+
+def seconds(value: float) -> str:
+    """For people: `1.23 s`, or a dash for a wait without end."""
+    return f"{value:.2f} s" if math.isfinite(value) else "–"
+
+
+def percent(rate: Rate | None) -> str:
+    """For people: `4.3 %`, or a dash where nothing was measured."""
+    if rate is None:
+        return "–"
+    return f"{100 * rate.value:.1f} %" if math.isfinite(rate.value) else f"{rate.counts.errors} invented"
+
+
+def bound(found: Estimate, p: float) -> str:
+    """For people: a quantile's upper bound, or that there are too few turns for one."""
+    if found.n < statistics.smallest_n(p):
+        return "n too small"
+    return f"at most {seconds(found.high)}" if math.isfinite(found.high) else "perhaps no answer"

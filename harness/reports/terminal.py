@@ -1,0 +1,82 @@
+"""The summary on the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness.reports.summary import LanguageSummary, notes, overall, percent, seconds, summarise, unkept
+from harness.results import Results, Verdict
+from harness.statistics import Estimate, smallest_n
+
+CAPTION = (
+    "p50, p95: upper 95 % bound of the time to first audio in seconds; in brackets the figure itself, where the turns "
+    "are too few for a bound. late: sent too late by the harness itself. judge: its own errors on the clips."
+)
+COLOURS: dict[Verdict, str] = {
+    "pass": "green",
+    "fail": "red",
+    "inconclusive": "yellow",
+    "not gated": "dim",
+    "invalid": "magenta",
+}
+
+
+def print_summary(results: Results, console: Console | None = None) -> None:
+    """A table of the languages, then the limits that were not simply kept, then the verdict."""
+    console = console or Console()
+    header = results.header
+    console.print(
+        f"{' at '.join(filter(None, (header.target, header.endpoint)))}, profile {header.profile}, "
+        f"{header.tier} voices, judge {header.judge or 'none'}",
+        markup=False,
+        highlight=False,
+    )
+    for note in notes(header):
+        console.print(f"[dim]{escape(note)}[/dim]", highlight=False)
+    console.print(_table(summarise(results)))
+    for row in unkept(results):
+        where = f"{escape(row.gate)} ({escape(row.language)})"
+        console.print(f"{_coloured(row.verdict)}  {where}: {escape(row.reason)}", highlight=False)
+    ungated = sum(row.verdict == "not gated" for row in results.verdicts)
+    if ungated:
+        console.print(f"[dim]{ungated} limits were not gated; the report says why[/dim]", highlight=False)
+    console.print(f"verdict: {_coloured(overall(results))}", highlight=False)
+
+
+def _table(languages: list[LanguageSummary]) -> Table:
+    """Fits into 80 columns, for the log of a CI."""
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", caption_justify="left", caption=CAPTION
+    )
+    for name in ("", "answered", "cut in", "none", "late", "p50", "p95", "heard", "spoken", "judge", "clipping"):
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for one in languages:
+        outcomes = one.outcomes
+        table.add_row(
+            escape(one.name),
+            f"{outcomes['answered']}/{one.turns}",
+            str(outcomes["cut-in"]),
+            str(outcomes["no-answer"] + outcomes["error"]),
+            str(outcomes["invalid"]),
+            _quantile(one.ttfa_p50, 0.5),
+            _quantile(one.ttfa_p95, 0.95),
+            percent(one.heard),
+            percent(one.spoken or one.echoed),
+            percent(one.floor),
+            f"{one.failing} fail" if one.failing else f"{one.warning} warn" if one.warning else "clean",
+        )
+    return table
+
+
+def _quantile(found: Estimate | None, p: float) -> str:
+    if found is None:
+        return "–"
+    enough = found.n >= smallest_n(p)
+    shown = seconds(found.high if enough else found.value).removesuffix(" s")
+    return shown if enough else f"({shown})"
+
+
+def _coloured(verdict: Verdict) -> str:
+    return f"[{COLOURS[verdict]}]{verdict}[/]"
