@@ -80,15 +80,16 @@ def serve(host: str, port: int, profile_name: str, language: str, lm: str, max_s
         at = f"{host}:{server.port}"
         click.echo(f"ready: ws://{at}/v1/realtime  ws://{at}/ws  http://{at}/health")
 
+    def leave() -> None:
+        # The process ends here: a model in the midst of loading cannot be cancelled, and letting native libraries go
+        # one by one can take longer than whoever sent the signal waits.
+        os._exit(0)
+
     server = Server(load, ServerSettings(host, port, (one,) if one else tuple(Language), max_sessions))
     try:
-        asyncio.run(serve_until_signalled(server, announce))
+        asyncio.run(serve_until_signalled(server, announce, leave))
     except (MissingExtraError, ProfileError, WeightsError) as error:
         raise click.ClickException(f"the models could not be loaded: {error}") from error
-    except TimeoutError:
-        # A model that is in the midst of something cannot be cancelled, and waiting for it would outlast the limit.
-        logging.getLogger("server").warning("something had not ended in time; leaving anyway")
-        os._exit(0)
     except OSError as error:
         raise click.ClickException(
             f"cannot listen on {host}:{port}: {error}; choose another --host or --port"

@@ -39,7 +39,7 @@ MAX_WAITING_FRAMES = 8
 MAX_UNSENT_BYTES = 2**16
 RETRY_AFTER_S = 5
 CLOSE_LIMIT_S = 5.0
-"""How long leaving may take, all in all."""
+"""How long conversations may take to end, and then the models."""
 
 _log = logging.getLogger("server")
 
@@ -65,7 +65,7 @@ class Server:
         OSError: the port is taken, or the host is not of this machine.
 
     Raises (on leaving):
-        TimeoutError: something had not ended within `CLOSE_LIMIT_S`.
+        TimeoutError: the models had not ended within `CLOSE_LIMIT_S`.
     """
 
     def __init__(self, load: LoadEngine, settings: ServerSettings, *, clock: Clock | None = None) -> None:
@@ -99,10 +99,9 @@ class Server:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.disconnect()
         self._loading.cancel()
-        self._websockets.close()
         async with asyncio.timeout(CLOSE_LIMIT_S):
-            await self._websockets.wait_closed()
             await asyncio.wait([self._loading])
             if self._engine:
                 await self._engine.aclose()
@@ -119,6 +118,15 @@ class Server:
     async def ready(self) -> None:
         """Wait until the engine is warm; raises what its loading raised."""
         await asyncio.shield(self._loading)
+
+    async def disconnect(self) -> None:
+        """Take no more callers, and close every conversation with 1001; what takes longer than the limit is dropped."""
+        self._websockets.close()
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await self._websockets.wait_closed()
+        except TimeoutError:
+            _log.warning("not every connection had ended within %.0f s; leaving anyway", CLOSE_LIMIT_S)
 
     async def _load_engine(self) -> None:
         started = time.monotonic()
@@ -181,8 +189,13 @@ class Server:
             _log.info("session %d: closed (%s) after %.1f s", number, websocket.close_code, lasted_s)
 
 
-async def serve_until_signalled(server: Server, on_ready: Callable[[Server], None]) -> None:
-    """Serve until SIGTERM or SIGINT; raises what entering, loading or leaving raised."""
+async def serve_until_signalled(
+    server: Server, on_ready: Callable[[Server], None], on_stopped: Callable[[], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT; raises what entering or loading raised.
+
+    `on_stopped` is called when every conversation is closed, before the models are let go.
+    """
     signalled = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, signalled.set)
@@ -195,4 +208,6 @@ async def serve_until_signalled(server: Server, on_ready: Callable[[Server], Non
             on_ready(server)
         await stop
         ready.cancel()
-    _log.info("stopped")
+        await server.disconnect()
+        _log.info("stopped")
+        on_stopped()

@@ -27,8 +27,13 @@ from server.app import Server, ServerSettings, serve_until_signalled
 async def load(on_loading):
     return scripted_engine()
 
-asyncio.run(serve_until_signalled(Server(load, ServerSettings(port=0)), lambda server: print(server.port, flush=True)))
-print("left in order", flush=True)
+asyncio.run(
+    serve_until_signalled(
+        Server(load, ServerSettings(port=0)),
+        lambda server: print(server.port, flush=True),
+        lambda: print("left in order", flush=True),
+    )
+)
 """
 
 
