@@ -111,10 +111,11 @@ def _of_words(limit: Limit, header: RunHeader, rows: Sequence[TurnRow]) -> _Judg
         return "not gated", "no judge was asked", 0, None
     if limit.measure == "echoed" and any(header.lm.get(row.language) != "echo" for row in rows):
         return "not gated", "the server is not known to echo in this language", 0, None
-    replied = [row for row in rows if row.outcome in ("answered", "cut-in")]
     compared: list[tuple[TurnRow, Words]] = [
-        (row, words) for row in replied if (words := getattr(row, limit.measure)) is not None
+        (row, words) for row in rows if (words := getattr(row, limit.measure)) is not None
     ]
+    replied = [row for row in rows if row.outcome in ("answered", "cut-in")]
+    missing = sum(getattr(row, limit.measure) is None for row in replied)
     if not any(words.counts.units for _, words in compared):
         return "inconclusive", "no text to compare", 0, None
     speakers = {row.speaker for row, _ in compared}
@@ -129,13 +130,8 @@ def _of_words(limit: Limit, header: RunHeader, rows: Sequence[TurnRow]) -> _Judg
         return "not gated", f"n too small: {found.n} of the {SMALLEST_BLOCKS} clips it takes; {so_far}", found.n, found
     verdict = _within(found, limit.value)
     reason = f"{so_far}, between {found.low:.1%} and {found.high:.1%}; limit {limit.value:.1%}"
-    if verdict == "pass" and len(compared) < len(replied):
-        return (
-            "inconclusive",
-            f"{len(replied) - len(compared)} of {len(replied)} replies have no text; {reason}",
-            found.n,
-            found,
-        )
+    if verdict == "pass" and missing:
+        return "inconclusive", f"{missing} of {len(replied)} replies have no text; {reason}", found.n, found
     return verdict, reason, found.n, found
 
 

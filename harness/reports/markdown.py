@@ -34,7 +34,7 @@ def render(results: Results) -> str:
             percent(one.heard),
             percent(one.spoken or one.echoed),
             percent(one.floor),
-            f"{one.failing} fail, {one.warning} warn",
+            one.clipping,
         )
         lines.append(f"| {' | '.join(_cell(str(cell)) for cell in cells)} |")
     lines += ["", "| limit | language | verdict | why |", "|---|---|---|---|"]

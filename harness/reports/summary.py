@@ -11,6 +11,7 @@ from statistics import median
 from harness import statistics
 from harness.gates import exit_code
 from harness.limits import SCOPES
+from harness.measures.clipping import Finding
 from harness.measures.latency import STAGES
 from harness.measures.words import Errors, Words, total
 from harness.results import Results, RunHeader, TurnRow, Verdict, VerdictRow
@@ -55,8 +56,8 @@ class LanguageSummary:
     spoken: Rate | None
     floor: Rate | None
     echoed: Rate | None
-    failing: int
-    warning: int
+    clipping: str
+    clipping_fails: bool
     waterfall: tuple[tuple[str, float], ...]
     verdict: Verdict | None
 
@@ -131,11 +132,19 @@ def _language(code: str, results: Results) -> LanguageSummary:
         spoken=_rate([row.spoken for row in rows]),
         floor=_rate([row.floor for row in rows]),
         echoed=_rate([row.echoed for row in rows]) if results.header.lm.get(code) == "echo" else None,
-        failing=sum(finding.severity == "fail" for finding in findings),
-        warning=sum(finding.severity == "warn" for finding in findings),
+        clipping=_clipping(findings) if any(row.clipping for row in rows) else "–",
+        clipping_fails=any(finding.severity == "fail" for finding in findings),
         waterfall=median_waterfall(rows),
         verdict=gravest([row for row in results.verdicts if row.language == code]),
     )
+
+
+def _clipping(findings: Sequence[Finding]) -> str:
+    """The findings of the gravest kind there is."""
+    fails = sum(finding.severity == "fail" for finding in findings)
+    if fails:
+        return f"{fails} fail"
+    return f"{len(findings)} warn" if findings else "clean"
 
 
 def _rate(compared: Sequence[Words | None]) -> Rate | None:

@@ -65,7 +65,7 @@ def _table(languages: list[LanguageSummary]) -> Table:
             percent(one.heard),
             percent(one.spoken or one.echoed),
             percent(one.floor),
-            f"{one.failing} fail" if one.failing else f"{one.warning} warn" if one.warning else "clean",
+            one.clipping,
         )
     return table
 

@@ -171,6 +171,11 @@ def test_missing_transcripts_are_never_a_pass(limits: gates.Gates) -> None:
     assert verdict(gates.decide(limits, HEADER, turns(40, errors=None)), "heard").verdict == "inconclusive"
 
 
+def test_a_transcript_counts_even_where_no_reply_came(limits: gates.Gates) -> None:
+    verdicts = gates.decide(limits, HEADER, turns(30) + turns(10, None, "no-answer", errors=9))
+    assert verdict(verdicts, "heard").value == pytest.approx(90 / 400)
+
+
 def test_few_speakers_are_said(limits: gates.Gates) -> None:
     rows = [turn(speaker="one", fixture_id=f"en-{i}") for i in range(6)]
     assert "6 clips" in verdict(gates.decide(limits, HEADER, rows), "heard").reason
