@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import logging
 import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from importlib import metadata
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -143,7 +145,7 @@ class Server:
         if path == "/":
             return connection.respond(HTTPStatus.OK, "Ok")
         if path == "/health":
-            return connection.respond(HTTPStatus.OK, "Ok") if self._engine else self._busy(connection, self._loads())
+            return self._health(connection, request) if self._engine else self._busy(connection, self._loads())
         if path not in REALTIME_PATHS + ENDPOINT_PATHS:
             return connection.respond(HTTPStatus.NOT_FOUND, f"nothing is served at {path!r}; there are: {ROUTES}\n")
         if path in ENDPOINT_PATHS:
@@ -156,6 +158,24 @@ class Server:
         if self.sessions >= self._settings.max_sessions:
             return self._busy(connection, f"all {self._settings.max_sessions} sessions are taken; try again later\n")
         return None
+
+    def _health(self, connection: ServerConnection, request: Request) -> Response:
+        """`Ok`, as the original container answers; whoever asks for JSON is told what is running, too."""
+        if self._engine is None or request.headers.get("Accept") != "application/json":
+            return connection.respond(HTTPStatus.OK, "Ok")
+        profile = self._engine.profile
+        told = {
+            "status": "ready",
+            "version": metadata.version("s2s-gate"),
+            "profile": profile.name,
+            "stt": profile.speech_to_text.model,
+            "lm": profile.language_model.engines,
+            "tts": profile.text_to_speech.engines,
+        }
+        response = connection.respond(HTTPStatus.OK, json.dumps(told))
+        del response.headers["Content-Type"]
+        response.headers["Content-Type"] = "application/json"
+        return response
 
     def _loads(self) -> str:
         return f"loading: {self._what_loads}\n"

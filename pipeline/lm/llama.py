@@ -36,6 +36,9 @@ class Llama:
         # The library opens a port on loopback beside its in-process calls; nobody else is to use it.
         params.api_keys = [secrets.token_hex(32)]
         self._server = xllamacpp.Server(params)
+        # Let go before its loop has begun, the library waits for ever. A first token is proof that it has begun.
+        for _ in self.reply([Message("user", "Hello")], max_tokens=1):
+            pass
 
     def reply(self, messages: Sequence[Message], *, max_tokens: int) -> Iterator[str]:
         """See `LanguageModel`.

@@ -75,6 +75,15 @@ async def test_health_says_what_is_loading_until_warm() -> None:
 
 
 @pytest.mark.asyncio
+async def test_health_as_json_says_what_answers_in_each_language(running: Any) -> None:
+    async with running() as server, httpx.AsyncClient() as client:
+        url = f"http://127.0.0.1:{server.port}/health"
+        told = (await client.get(url, headers={"Accept": "application/json"})).json()
+    assert (told["status"], told["profile"], told["stt"]) == ("ready", "embedded", "whisper-base")
+    assert told["lm"] == {"en": "smollm2"} | dict.fromkeys(("fr", "es", "zh", "ja", "ko"), "echo")
+
+
+@pytest.mark.asyncio
 async def test_a_load_failure_reaches_whoever_waits() -> None:
     async def load(on_loading: Callable[[str], None]) -> Engine:
         raise RuntimeError("no weights here")

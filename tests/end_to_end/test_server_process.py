@@ -1,0 +1,235 @@
+"""`s2s serve` as a process of its own, with the real embedded models, spoken to by real clients."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from openai import AsyncOpenAI
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from client.audio import read_pcm16
+from client.endpoint import EndpointClient
+from client.events import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, Spoken
+from client.play import play
+from client.realtime import RealtimeClient
+from pipeline.weights import WeightStore
+
+pytestmark = pytest.mark.models
+
+CLIPS = Path(__file__).parents[2] / "fixtures" / "audio" / "synthetic"
+LOADING_LIMIT_S = 300
+
+
+@dataclass(frozen=True)
+class ServerProcess:
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def websocket(self, path: str) -> str:
+        return f"ws://127.0.0.1:{self.port}{path}"
+
+    def resident_bytes(self) -> int:
+        return int(psutil.Process(self.process.pid).memory_info().rss)
+
+
+def start(log: Path, *options: str) -> ServerProcess:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    command = [sys.executable, "-c", "from cli import main; main()", "serve", "--port", str(port), *options]
+    with log.open("wb") as output:
+        return ServerProcess(port, subprocess.Popen(command, stdout=output, stderr=output))
+
+
+def health(port: int) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, refusal.read().decode()
+    except OSError:
+        return 0, ""
+
+
+@pytest.fixture(scope="module")
+def server(weights: WeightStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """Warm, and seen to say that it was loading before; ended by SIGTERM with exit code 0."""
+    log = tmp_path_factory.mktemp("server") / "server.log"
+    started = start(log)
+    said = set()
+    try:
+        for _ in range(LOADING_LIMIT_S * 10):
+            status, body = health(started.port)
+            said.add((status, body.partition(":")[0]))
+            if status == 200:
+                break
+            assert started.process.poll() is None, log.read_text()
+            asyncio.run(asyncio.sleep(0.1))
+        assert (200, "Ok") in said, log.read_text()
+        assert (503, "loading") in said
+        yield started
+        started.process.send_signal(signal.SIGTERM)
+        assert started.process.wait(20) == 0, log.read_text()
+        assert "Traceback" not in log.read_text()
+    finally:
+        started.process.kill()
+
+
+@dataclass
+class Answer:
+    heard: str = ""
+    said: str = ""
+    pcm: bytes = b""
+    ended: ReplyEnded | None = None
+    failed: str = ""
+
+    def note(self, _at_s: float, event: ServerEvent) -> None:
+        match event:
+            case Heard(text):
+                self.heard = text
+            case Spoken(text):
+                self.said += text
+            case ReplyAudio(pcm):
+                self.pcm += pcm
+            case ReplyEnded():
+                self.ended = event
+            case Failed(reason):
+                self.failed = reason
+
+
+async def ask(server: ServerProcess, clip: str, language: str = "auto") -> Answer:
+    answer = Answer()
+    async with RealtimeClient(server.websocket("/v1/realtime"), language=language) as client:
+        await play(client, read_pcm16(CLIPS / f"{clip}.flac", 24_000), rate_hz=24_000, on_event=answer.note, limit_s=60)
+    assert not answer.failed
+    return answer
+
+
+@pytest.mark.asyncio
+async def test_two_conversations_at_once_get_their_own_replies(server: ServerProcess) -> None:
+    english, korean = await asyncio.gather(ask(server, "en-01"), ask(server, "ko-01"))
+    assert english.heard != korean.heard
+    assert english.heard.isascii()
+    assert not korean.heard.isascii()
+    assert korean.said.strip() == korean.heard  # the embedded default echoes Korean
+    assert english.said.strip() != english.heard
+    for answer in (english, korean):
+        assert len(answer.pcm) > 24_000
+        assert answer.ended is not None
+        assert answer.ended.trace is not None
+
+
+@pytest.mark.asyncio
+async def test_the_openai_sdk_speaks_twice_and_is_remembered(server: ServerProcess) -> None:
+    async def turn(pcm: bytes) -> tuple[str, int, int]:
+        async def talk() -> None:
+            # Silence follows until the answer is there, as from a microphone that stays open.
+            for start in range(0, len(pcm) + 48_000 * 60, 960):
+                frame = pcm[start : start + 960].ljust(960, b"\0")
+                await connection.input_audio_buffer.append(audio=base64.b64encode(frame).decode())
+                await asyncio.sleep(0.02)
+
+        heard, sound = "", 0
+        async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
+            talking = tasks.create_task(talk())
+            async for event in connection:
+                assert event.type != "error", event
+                if event.type == "conversation.item.input_audio_transcription.completed":
+                    heard = event.transcript
+                elif event.type == "response.output_audio.delta":
+                    sound += len(base64.b64decode(event.delta))
+                elif event.type == "response.done":
+                    talking.cancel()
+                    usage = event.response.usage
+                    assert usage is not None
+                    return heard, sound, usage.input_tokens or 0
+        raise AssertionError("the server closed before the response was done")
+
+    client = AsyncOpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none")
+    async with client.realtime.connect(model="s2s-gate") as connection:
+        assert (await connection.recv()).type == "session.created"
+        await connection.session.update(
+            session={"type": "realtime", "audio": {"input": {"transcription": {"language": "en"}}}}
+        )
+        assert (await connection.recv()).type == "session.updated"
+        first_heard, first_sound, first_tokens = await turn(read_pcm16(CLIPS / "en-01.flac", 24_000))
+        second_heard, second_sound, second_tokens = await turn(read_pcm16(CLIPS / "en-02.flac", 24_000))
+    assert first_heard
+    assert second_heard
+    assert first_heard != second_heard
+    assert first_sound > 24_000
+    assert second_sound > 24_000
+    # The second prompt holds the first question and its answer besides its own.
+    assert second_tokens > first_tokens + len(first_heard) // 8
+
+
+@pytest.mark.asyncio
+async def test_a_client_of_the_original_protocol_is_answered(server: ServerProcess) -> None:
+    answer = Answer()
+    async with EndpointClient(server.websocket("/ws"), language="es") as client:
+        await play(client, read_pcm16(CLIPS / "es-01.flac", 16_000), rate_hz=16_000, on_event=answer.note, limit_s=60)
+    assert not answer.failed
+    assert answer.ended is not None
+    assert len(answer.pcm) > 16_000
+
+
+@pytest.mark.asyncio
+async def test_the_misdeeds_of_one_client_do_not_disturb_another(server: ServerProcess) -> None:
+    async def expect_close(path: str, message: str | bytes, code: int) -> None:
+        # Not as a context manager: the connection is broken on purpose, and has nothing to say goodbye with.
+        websocket = await connect(server.websocket(path), max_size=None)
+        with pytest.raises(ConnectionClosed) as closed:
+            await websocket.send(message)
+            while True:
+                await websocket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == code
+
+    async def expect_error(message: str) -> None:
+        async with connect(server.websocket("/v1/realtime")) as websocket:
+            await websocket.send(message)
+            while '"type":"error"' not in str(await websocket.recv()).replace(" ", ""):
+                pass
+
+    async def vanish() -> None:
+        websocket = await connect(server.websocket("/ws"))
+        pcm = read_pcm16(CLIPS / "fr-01.flac", 16_000)
+        for start in range(0, len(pcm) // 2, 640):
+            await websocket.send(pcm[start : start + 640])
+        websocket.transport.abort()
+
+    honest, *_ = await asyncio.gather(
+        ask(server, "ja-01", "ja"),
+        expect_close("/ws", "text", 1003),
+        expect_close("/ws", b"\1\2\3", 1007),
+        expect_close("/v1/realtime", "x" * 100_000_000, 1009),
+        expect_error("{broken"),
+        expect_error('{"type":"unheard.of"}'),
+        vanish(),
+        vanish(),
+    )
+    assert honest.said.strip() == honest.heard
+    assert honest.heard
+
+
+@pytest.mark.asyncio
+async def test_four_conversations_hold_no_more_models_than_one(server: ServerProcess) -> None:
+    await ask(server, "en-01")
+    alone = server.resident_bytes()
+    answers = await asyncio.gather(*(ask(server, clip) for clip in ("en-01", "fr-01", "zh-01", "ko-02")))
+    assert all(answer.said for answer in answers)
+    smallest_model = 77 * 2**20  # Whisper's weights, the smallest of the three big ones
+    assert server.resident_bytes() - alone < smallest_model
