@@ -102,6 +102,7 @@ def gate(
 
     from harness.gates import exit_code
     from harness.limits import DEFAULT_PATH
+    from harness.reports.terminal import print_summary
     from harness.results import read
     from harness.run import START_ERRORS, RunSettings, default_folder, parse_languages
     from harness.targets import infer_target
@@ -128,9 +129,8 @@ def gate(
         results = read(settings.folder)
     except START_ERRORS as error:
         raise _CannotRunError(str(error)) from error
-    for verdict in results.verdicts:
-        console.print(f"{verdict.verdict:>12}  {verdict.language:<4}  {verdict.gate}: {verdict.reason}", markup=False)
-    console.print(f"report: {settings.folder / 'report.html'}", markup=False)
+    print_summary(results, console)
+    console.print(fXX
     context.exit(exit_code(results.verdicts))
 
 
@@ -172,5 +172,5 @@ async def _run(console: Console, settings: RunSettings, *, serve: bool) -> None:
                 row = await run.turn(fixture)
                 waited = "" if row.latency.ttfa_s is None else f"  first audio after {row.latency.ttfa_s:.2f} s"
                 why = f"  {row.error}" if row.error else ""
-                progress.console.print(f"{row.fixture_id:<28} {row.outcome}{waited}{why}", markup=False)
+                progress.console.print(f"{row.fixture_id:<28} {row.outcome}{waited}{why}", markup=False, soft_wrap=True)
                 progress.advance(bar)

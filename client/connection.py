@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 OPEN_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 2.0
 LARGEST_MESSAGE = 16 * 2**20
 """Bytes. A Realtime delta carries a few seconds of audio at most; more than this is not speech."""
 
@@ -63,6 +64,7 @@ async def open_websocket(
                 compression=None,  # speech hardly compresses, and the attempt costs time that would be measured
                 max_size=LARGEST_MESSAGE,
                 open_timeout=OPEN_TIMEOUT_S,
+                close_timeout=CLOSE_TIMEOUT_S,
                 proxy=None if _is_loopback(url) else True,
             )
         except InvalidStatus as refusal:

@@ -9,6 +9,7 @@ Registered by the root conftest.py; elsewhere by `-p harness.plugin --pyargs har
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import re
 import sys
@@ -17,10 +18,12 @@ from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from harness import results
 from harness.fixtures import LANGUAGES, Fixture
-from harness.gates import exit_code
 from harness.limits import ALL, DEFAULT_PATH
+from harness.reports.terminal import print_summary
 from harness.results import Family, TurnRow, VerdictRow
 from harness.run import START_ERRORS, Run, RunSettings, choose, default_folder, open_run, parse_languages
 from harness.targets import TARGET_NAMES, infer_target
@@ -130,13 +133,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         if _LEFT_OUT in config.stash:
             terminalreporter.write_line(LEFT_OUT)
         return
-    if not gate.final:
-        return
-    terminalreporter.section("gate")
-    for verdict in gate.final:
-        terminalreporter.write_line(f"{verdict.verdict:>12}  {verdict.language:<4}  {verdict.gate}: {verdict.reason}")
-    word = {0: "pass", 1: "fail", 2: "inconclusive"}.get(exit_code(gate.final), "invalid")
-    terminalreporter.write_line(f"{word}; report: {gate.settings.folder / 'report.html'}")
+    if gate.played:
+        summary = io.StringIO()
+        console = Console(file=summary, width=config.get_terminal_writer().fullwidth)
+        print_summary(results.read(gate.settings.folder), console)
+        terminalreporter.section("gate")
+        terminalreporter.write(summary.getvalue())
+        terminalreporter.write_line(f"report: {gate.settings.folder / 'report.html'}")
 
 
 @pytest.fixture(scope="session")
@@ -158,14 +161,13 @@ class GateSession:
         settings: of the run.
         clips: that match the options.
         planned: those of them that the session's tests ask for.
-        final: the verdicts, once it is closed; empty if nothing was played.
+        played: a run was opened, so there is a report once the session is closed.
     """
 
     def __init__(self, settings: RunSettings, clips: list[Fixture], on_progress: Callable[[str], None]) -> None:
         self.settings = settings
         self.clips = clips
         self.planned = clips
-        self.final: list[VerdictRow] = []
         self._on_progress = on_progress
         self._runner = asyncio.Runner()
         self._stack = AsyncExitStack()
@@ -186,6 +188,10 @@ class GateSession:
         families = (family, "run") if language == ALL else (family,)
         return [row for row in self._opened().verdicts() if row.language == language and row.family in families]
 
+    @property
+    def played(self) -> bool:
+        return self._run is not None
+
     def check(self, family: Family, language: str) -> None:
         """Fail the running test unless every limit that is gated passes; skip it, with the reason, if none is."""
         found = self.verdicts(family, language)
@@ -199,8 +205,7 @@ class GateSession:
     def close(self) -> None:
         """Decide, write the report, let go of the target."""
         with self._runner:
-            if self._run:
-                self.final = self._run.verdicts()
+            if self.played:
                 self._runner.run(self._stack.aclose())
 
     def _opened(self) -> Run:

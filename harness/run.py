@@ -23,7 +23,7 @@ from client.play import LIMIT_S, Clock
 from harness import fixtures, gates, judge, reports
 from harness.fixtures import LANGUAGES, Fixture, FixtureError, ManifestError, TierChoice
 from harness.gates import Gates, GatesError
-from harness.judge import Judge
+from harness.judge import Judge, JudgeUnavailable
 from harness.limits import ALL, DEFAULT_PATH
 from harness.measures import clipping, latency, words
 from harness.recording import Recording
@@ -42,7 +42,7 @@ DEFAULT_STT = "whisper-base"
 LOST_AFTER = 2
 """So many conversations in a row that could not be had, and the server counts as lost: the rest is not dialled."""
 
-START_ERRORS = (FixtureError, GatesError, ManifestError, OSError)
+START_ERRORS = (FixtureError, GatesError, JudgeUnavailable, ManifestError, OSError)
 """What keeps a run from starting; each message says what to do. `UnavailableError` is an `OSError`."""
 
 _log = logging.getLogger(__name__)

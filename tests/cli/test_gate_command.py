@@ -1,0 +1,85 @@
+"""`s2s gate` from the outside: its exit codes, and what keeps it from starting."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.gate import gate
+from client.connection import UnavailableError
+from harness.run import Run, RunSettings
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(gate, ["--judge", "none", *arguments])
+
+
+def test_a_lost_server_fails_with_a_report(tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    result = invoke(
+        "--endpoint", "ws://127.0.0.1:1", "--language", "en", "--tier", "synthetic", "--report", str(folder)
+    )
+    assert result.exit_code == 1, result.output
+    assert "nothing listens at ws://127.0.0.1:1" in result.output
+    assert (folder / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--endpoint", "nonsense"), "is not a websocket address"),
+        (("--language", "de"), "unknown language 'de'"),
+        (("--target", "realtime"), "needs an address"),
+        (("--endpoint", "ws://127.0.0.1:1", "--gates", "/no/such/file"), "/no/such/file"),
+    ],
+)
+def test_a_run_that_cannot_start_is_invalid_and_says_why(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    result = invoke("--tier", "synthetic", "--report", str(tmp_path / "report"), *arguments)
+    assert result.exit_code == 3, result.output
+    assert said in result.output
+
+
+@pytest.mark.parametrize("arguments", [("--endpoint", "ws://127.0.0.1:1"), ("--target", "in-process")])
+def test_serve_is_for_a_server_of_its_own(arguments: tuple[str, ...]) -> None:
+    result = invoke("--serve", *arguments)
+    assert result.exit_code == 2
+    assert "--serve gates a server of its own" in result.output
+
+
+@pytest.mark.parametrize(("target", "path"), [("realtime", "/v1/realtime"), ("endpoint", "/ws")])
+def test_serve_gates_the_server_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, path: str
+) -> None:
+    dialled: list[str | None] = []
+    stopped: list[bool] = []
+
+    @asynccontextmanager
+    async def own_server(log: Path, **_settings: object) -> AsyncIterator[str]:
+        assert log.parent.is_dir()
+        yield "ws://127.0.0.1:7"
+        stopped.append(True)
+
+    @asynccontextmanager
+    async def open_run(settings: RunSettings, *_rest: object, **_settings: object) -> AsyncIterator[Run]:
+        dialled.append(settings.endpoint)
+        raise UnavailableError("far enough")
+        yield
+
+    monkeypatch.setattr("harness.own_server.own_server", own_server)
+    monkeypatch.setattr("harness.run.open_run", open_run)
+    result = invoke("--serve", "--target", target, "--tier", "synthetic", "--report", str(tmp_path / "report"))
+    assert "far enough" in result.output
+    assert dialled == [f"ws://127.0.0.1:7{path}"]
+
+
+def test_the_token_stays_out_of_sight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_TOKEN", "sesame")
+    folder = tmp_path / "report"
+    arguments = ["--endpoint", "ws://127.0.0.1:1", "--language", "ko", "--tier", "synthetic", "--limit", "1"]
+    result = invoke(*arguments, "--token-env", "MY_TOKEN", "--report", str(folder))
+    assert "sesame" not in result.output
+    assert not [path for path in folder.rglob("*") if path.is_file() and b"sesame" in path.read_bytes()]
