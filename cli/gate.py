@@ -130,7 +130,7 @@ def gate(
     except START_ERRORS as error:
         raise _CannotRunError(str(error)) from error
     print_summary(results, console)
-    console.print(fXX
+    console.print(f"report: {settings.folder / 'report.html'}", markup=False, soft_wrap=True)
     context.exit(exit_code(results.verdicts))
 
 
