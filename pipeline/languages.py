@@ -33,11 +33,15 @@ class LanguageTraits:
 
 
 TRAITS: dict[Language, LanguageTraits] = {
-    Language.EN: LanguageTraits("English", "You are a friendly voice assistant. Answer in one or two short spoken sentences."),
+    Language.EN: LanguageTraits(
+        "English", "You are a friendly voice assistant. Answer in one or two short spoken sentences."
+    ),
     Language.FR: LanguageTraits("French", "Tu es un assistant vocal aimable. Réponds en une ou deux phrases courtes."),
     Language.ES: LanguageTraits("Spanish", "Eres un asistente de voz amable. Responde con una o dos frases cortas."),
     Language.ZH: LanguageTraits("Chinese", "你是一个友好的语音助手。请用一两句简短的话回答。", joins_words=True),
-    Language.JA: LanguageTraits("Japanese", "あなたは親切な音声アシスタントです。一、二文で短く答えてください。", joins_words=True),
+    Language.JA: LanguageTraits(
+        "Japanese", "あなたは親切な音声アシスタントです。一、二文で短く答えてください。", joins_words=True
+    ),
     Language.KO: LanguageTraits("Korean", "당신은 친절한 음성 비서입니다. 한두 문장으로 짧게 대답하세요."),
 }
 
