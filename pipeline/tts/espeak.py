@@ -1,4 +1,4 @@
-"""Korean through espeak-ng: a formant synthesiser, instant and small, but robotic: hard to follow."""
+"""Korean through espeak-ng: a formant synthesiser, robotic but understandable, and instant."""
 
 from __future__ import annotations
 

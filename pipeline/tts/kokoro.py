@@ -1,7 +1,6 @@
-"""Kokoro-82M v1.0 (int8) through onnxruntime, in all six languages.
+"""Kokoro-82M v1.0 (int8) through onnxruntime: English, French, Spanish, Chinese and Japanese.
 
-The model takes the sounds of a clause, at most 510 of them, and gives its whole audio at once. It was not
-taught Korean: that is a Japanese voice reading Korean sounds, with an accent, yet far easier to follow than espeak-ng.
+The model takes the sounds of a clause, at most 510 of them, and gives its whole audio at once.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ _VOICES: dict[Language, tuple[str, ...]] = {
     Language.ES: ("ef_dora",),
     Language.ZH: ("zf_xiaobei",),
     Language.JA: ("jf_alpha",),
-    Language.KO: ("jf_alpha",),
 }
 # Measured over sentences of each voice; brings all of them to -23 LUFS, the level of EBU R 128.
 _GAIN_DB = {"af_heart": -0.3, "am_michael": 0.8, "ff_siwis": -3.6, "ef_dora": 0.6, "zf_xiaobei": -3.0, "jf_alpha": -3.1}
@@ -58,7 +56,7 @@ class Kokoro:
         self._session = onnxruntime.InferenceSession(
             str(_existing(folder / MODEL_FILE)), options, providers=["CPUExecutionProvider"]
         )
-        names = {name for names in _VOICES.values() for name in names}
+        names = [name for names in _VOICES.values() for name in names]
         self._styles = {name: _read_voice(_existing(folder / "voices" / f"{name}.bin")) for name in names}
         self._phonemes = Phonemizer()
 
@@ -66,11 +64,10 @@ class Kokoro:
         """As in `TextToSpeech`; the model is not asked before the first piece is.
 
         Raises:
-            ValueError: a voice that language does not have.
+            ValueError: a language it does not speak, or a voice that language does not have.
         """
-        if voice not in self.voices[language]:
-            choices = ", ".join(self.voices[language])
-            raise ValueError(f"no voice {voice!r} in {language!s}; choose one of {choices}")
+        if voice not in self.voices.get(language, ()):
+            raise ValueError(_no_voice(self.voices, language, voice))
         said = speakable(text, language)
         for sounds in fit(self._phonemes(said, language)):
             last = pause_after(sounds)
@@ -110,3 +107,9 @@ def _existing(path: Path) -> Path:
 
 def _read_voice(path: Path) -> FloatArray:
     return np.fromfile(path, dtype="<f4").reshape(_MAX_SOUNDS, 1, _STYLE_SIZE)
+
+
+def _no_voice(voices: dict[Language, tuple[str, ...]], language: Language, voice: str) -> str:
+    if language not in voices:
+        return f"no speech in {language!s}: Kokoro speaks {', '.join(voices)}; espeak-ng speaks ko"
+    return f"no voice {voice!r} in {language!s}; choose one of {', '.join(voices[language])}"

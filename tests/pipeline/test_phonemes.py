@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.languages import Language
-from pipeline.tts.phonemes import Phonemizer
+from pipeline.tts.phonemes import LANGUAGES, Phonemizer
 from pipeline.tts.phonemes.vocabulary import VOCABULARY
 
 
@@ -33,14 +33,6 @@ def phonemizer() -> Phonemizer:
         (Language.JA, "今日は、東京タワー。", "kʲoː βa, toːkʲoːtaβaː."),
         (Language.JA, "ちょっと待って！", "ʨoʔto maʔte!"),
         (Language.JA, "ファンとWindowsです", "ɸaɴ to wˈɪndOz desɨ"),
-        (Language.KO, "안녕하세요, Windows!", "annjʌŋhasejo, wˈɪndOz!"),
-        (Language.KO, "같이 읽어요", "kaʨʰi ilɡʌjo"),
-        (Language.KO, "독립 국물 신라 설날", "toŋnip kuŋmul ɕilla sʌllal"),
-        (Language.KO, "좋다 않아요 놓는 축하", "ʨotʰa anajo nonnɯn ʨʰukʰa"),
-        (Language.KO, "없어요 맑고 앉아", "ʌpsʌjo malko anʥa"),
-        (Language.KO, "의사의 희망", "ɯisae himaŋ"),
-        (Language.KO, "1,234명", "ʨʰʌnibɛksamɕipsamjʌŋ"),
-        (Language.KO, "0과 10000", "jʌŋɡwa man"),
     ],
 )
 def test_known_sounds(phonemizer: Phonemizer, language: Language, text: str, sounds: str) -> None:
@@ -53,7 +45,7 @@ def test_han_is_read_in_its_own_language(phonemizer: Phonemizer, language: Langu
     assert "lˈɛTəɹ" not in phonemizer(text, language)
 
 
-@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_nothing_to_say(phonemizer: Phonemizer, language: Language) -> None:
     assert phonemizer(" ", language) == ""
 
@@ -66,9 +58,9 @@ def test_a_number_too_long_to_name_is_read_by_its_digits(phonemizer: Phonemizer)
 @given(
     text=st.one_of(
         st.text(max_size=60),
-        st.text(alphabet="aé ñ1٣.,'’-%°$()（）「」、。・ーッンキャ々儿嗯卅你한İß\u0301\0\n", max_size=40),
+        st.text(alphabet="aé ñ1.,'’-%°$()（）「」、。・ーッンキャ々儿嗯卅你한İß\u0301\0\n", max_size=40),
     ),
-    language=st.sampled_from(Language),
+    language=st.sampled_from(LANGUAGES),
 )
 @settings(deadline=None)
 def test_no_text_breaks_it(phonemizer: Phonemizer, text: str, language: Language) -> None:

@@ -20,7 +20,6 @@ SENTENCES = {
     Language.ES: "Muchas gracias, hasta mañana.",
     Language.ZH: "非常感谢，明天见。",
     Language.JA: "ありがとうございます。また明日。",
-    Language.KO: "정말 감사합니다, 내일 봐요.",
 }
 
 
@@ -62,9 +61,11 @@ def test_nothing_to_say_is_silent(kokoro: Kokoro, text: str) -> None:
 
 
 @pytest.mark.models
-def test_an_unknown_voice_is_refused_with_the_choices(kokoro: Kokoro) -> None:
+def test_what_it_cannot_speak_is_refused_with_the_choices(kokoro: Kokoro) -> None:
     with pytest.raises(ValueError, match=r"'nobody'.*choose one of af_heart, am_michael"):
         next(iter(kokoro.speak("Hi.", Language.EN, "nobody")))
+    with pytest.raises(ValueError, match="no speech in ko"):
+        next(iter(kokoro.speak("네.", Language.KO, "af_heart")))
 
 
 def test_missing_weights_name_the_remedy(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Text to the sounds Kokoro speaks, in all six languages."""
+"""Text to the sounds Kokoro speaks, in its five languages."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Collection
 
 from pipeline.languages import Language
-from pipeline.tts.phonemes.korean import KoreanPhonemes
 from pipeline.tts.phonemes.latin import LatinPhonemes
 from pipeline.tts.phonemes.vocabulary import VOCABULARY
+
+LANGUAGES = (Language.EN, Language.FR, Language.ES, Language.ZH, Language.JA)
 
 
 class Phonemizer:
@@ -17,14 +18,12 @@ class Phonemizer:
     May be called from several threads.
     """
 
-    def __init__(self, languages: Collection[Language] = tuple(Language)) -> None:
+    def __init__(self, languages: Collection[Language] = LANGUAGES) -> None:
         english = LatinPhonemes(Language.EN)
         self._readers: dict[Language, Callable[[str], str]] = {Language.EN: english}
         for language in languages:
             if language in (Language.FR, Language.ES):
                 self._readers[language] = LatinPhonemes(language)
-            elif language is Language.KO:
-                self._readers[language] = KoreanPhonemes(english)
             elif language is Language.ZH:
                 from pipeline.tts.phonemes.chinese import ChinesePhonemes
 
