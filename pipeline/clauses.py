@@ -22,7 +22,7 @@ class _Stage:
     longest: int
 
 
-_STAGES = (_Stage(1, 4, 16), _Stage(4, 8, 24), _Stage(6, 16, 40), _Stage(8, 24, 60))
+_STAGES = (_Stage(1, 4, 8), _Stage(4, 8, 16), _Stage(6, 16, 32), _Stage(8, 24, 60))
 """Of the first clause, the second, the third, and all that follow. Synthesis takes about half of real time, so a clause
 of twice the length of the one before it is ready when that one has been heard."""
 

@@ -19,13 +19,14 @@ from pipeline.vad import VoiceActivityStream
 from pipeline.weights import WeightStore
 from pipeline.worker import Workers
 
+# As long as a first clause gets: the engines' memory grows with what they are given, and no caller is to wait for that.
 _WARM_UP_TEXT = {
-    Language.EN: "Hello.",
-    Language.FR: "Bonjour.",
-    Language.ES: "Hola.",
-    Language.ZH: "你好。",
-    Language.JA: "こんにちは。",
-    Language.KO: "안녕하세요.",
+    Language.EN: "Hello, and thank you very much for calling today.",
+    Language.FR: "Bonjour, et merci beaucoup de votre appel.",
+    Language.ES: "Hola, y muchas gracias por su llamada de hoy.",
+    Language.ZH: "你好，非常感谢你今天打来电话。",
+    Language.JA: "こんにちは、お電話ありがとうございます。",
+    Language.KO: "안녕하세요, 전화해 주셔서 감사합니다.",
 }
 
 

@@ -66,7 +66,16 @@ async def load_models(
 
 
 def _require_embedded_engines() -> None:
-    packages = ("ctranslate2", "espeakng_loader", "faster_whisper", "misaki", "onnxruntime", "pyopenjtalk", "xllamacpp")
+    packages = (
+        "ctranslate2",
+        "espeakng_loader",
+        "faster_whisper",
+        "misaki",
+        "onnx",
+        "onnxruntime",
+        "pyopenjtalk",
+        "xllamacpp",
+    )
     if missing := [package for package in packages if importlib.util.find_spec(package) is None]:
         raise MissingExtraError(
             f"the embedded engines need {', '.join(missing)}, not installed here; "
@@ -113,7 +122,6 @@ def _load_language_model(engine: str, profile: Profile, store: WeightStore) -> L
 
             return Llama(
                 store.path("smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf",
-                threads=2,
                 conversations=REPLIES_AT_ONCE,
                 context_tokens=_CONTEXT_TOKENS,
             )

@@ -13,21 +13,22 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import TypeVar, cast
 
 T = TypeVar("T")
 
 REPLIES_AT_ONCE = 4
 
-_NICENESS = 5
 _END = object()
 
 
 class Worker:
     """One or more threads for one model; work waits its turn in the order it came."""
 
-    def __init__(self, name: str, threads: int = 1) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=_step_back)
+    def __init__(self, name: str, *, threads: int = 1, niceness: int = 5) -> None:
+        step_back = partial(_step_back, niceness)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=step_back)
 
     async def run(self, call: Callable[[], T]) -> T:
         """Run `call` in the worker. If the caller is cancelled while it waits its turn, it is never run."""
@@ -68,9 +69,9 @@ class Worker:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _step_back() -> None:
+def _step_back(niceness: int) -> None:
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
 
 
 class Workers:
@@ -79,7 +80,8 @@ class Workers:
     def __init__(self) -> None:
         self.turns = Worker("end-of-turn")
         self.hearing = Worker("speech-to-text")
-        self.thinking = Worker("language-model", threads=REPLIES_AT_ONCE)
+        # It writes faster than its text can be spoken: what it does while the synthesiser speaks is not waited for.
+        self.thinking = Worker("language-model", threads=REPLIES_AT_ONCE, niceness=15)
         self.speaking = Worker("text-to-speech")
 
     def close(self) -> None:

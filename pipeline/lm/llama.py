@@ -23,15 +23,17 @@ class LanguageModelError(RuntimeError):
 class Llama:
     """Greedy decoding: the same conversation gets the same answer, which is what a gate wants."""
 
-    def __init__(self, file: Path, *, threads: int, conversations: int, context_tokens: int) -> None:
+    def __init__(self, file: Path, *, conversations: int, context_tokens: int) -> None:
         import xllamacpp
 
         params = xllamacpp.CommonParams()
         params.model.path = str(file)
         params.n_parallel = conversations
         params.n_ctx = context_tokens * conversations
-        params.cpuparams.n_threads = threads
-        params.cpuparams_batch.n_threads = threads
+        # A prompt is waited for by everybody; its answer is written while the synthesiser, which needs the cores more,
+        # already speaks the beginning of it.
+        params.cpuparams_batch.n_threads = 2
+        params.cpuparams.n_threads = 1
         params.verbosity = 0
         # The library opens a port on loopback beside its in-process calls; nobody else is to use it.
         params.api_keys = [secrets.token_hex(32)]

@@ -13,6 +13,7 @@ import onnxruntime
 
 from pipeline.audio import FloatArray
 from pipeline.languages import Language
+from pipeline.tts.kokoro_graph import SILENT_TAIL, without_silence
 from pipeline.tts.mastering import master, pause_after, pieces
 from pipeline.tts.phonemes import Phonemizer
 from pipeline.tts.phonemes.vocabulary import VOCABULARY
@@ -31,6 +32,7 @@ _VOICES: dict[Language, tuple[str, ...]] = {
 _GAIN_DB = {"af_heart": -0.3, "am_michael": 0.8, "ff_siwis": -3.6, "ef_dora": 0.6, "zf_xiaobei": -3.0, "jf_alpha": -3.1}
 _MAX_SOUNDS = 510
 _STYLE_SIZE = 256
+_MARKS = ".!?,;:—… "
 _EDGE = 0  # the number before the first and after the last sound
 
 
@@ -54,7 +56,7 @@ class Kokoro:
         # An idle thread that spins takes a core from the other models.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
-            str(_existing(folder / MODEL_FILE)), options, providers=["CPUExecutionProvider"]
+            without_silence(_existing(folder / MODEL_FILE)), options, providers=["CPUExecutionProvider"]
         )
         names = [name for names in _VOICES.values() for name in names]
         self._styles = {name: _read_voice(_existing(folder / "voices" / f"{name}.bin")) for name in names}
@@ -82,6 +84,7 @@ class Kokoro:
                 "tokens": np.array([tokens], np.int64),
                 "style": self._styles[voice][len(sounds) - 1],
                 "speed": np.array([speed], np.float32),
+                SILENT_TAIL: np.array([len(sounds) - len(sounds.rstrip(_MARKS)) + 1], np.int64),
             },
         )
         audio: FloatArray = samples

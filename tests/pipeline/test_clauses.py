@@ -48,19 +48,21 @@ def test_cuts_at_marks(language: Language, clauses: list[str]) -> None:
 @pytest.mark.parametrize(
     ("language", "text"),
     [
-        (Language.EN, "Pi is 3.14 or so"),
-        (Language.EN, "It costs 1,000 dollars"),
-        (Language.EN, "Meet me at 10:30 there"),
+        (Language.EN, "Pi is 3.14"),
+        (Language.EN, "Some 1,000 dollars"),
+        (Language.EN, "Meet at 10:30"),
         (Language.EN, "Ask Mr. Smith today"),
         (Language.EN, "Some fruit, e.g. apples"[12:]),
         (Language.EN, "Ask J. R. Smith today"),
-        (Language.EN, "See www.example.com/a?b=c,d now"),
+        (Language.EN, "See www.example.com/a?b=c,d"),
         (Language.EN, "1. First of all"),
-        (Language.FR, "Voici M. Dupont et p. ex. lui"),
-        (Language.ES, "El Sr. López de EE. UU. viene"),
+        (Language.FR, "Voici M. Dupont"),
+        (Language.FR, "Et p. ex. lui"),
+        (Language.ES, "El Sr. López"),
+        (Language.ES, "De EE. UU. viene"),
         (Language.ZH, "现在是10：30分"),
         (Language.ZH, "列奥纳多·达·芬奇"),
-        (Language.ZH, "大约3.5万人来了"),
+        (Language.ZH, "大约3.5万人"),
         (Language.JA, "1,000円です"),
     ],
 )
@@ -70,15 +72,15 @@ def test_does_not_cut_inside(language: Language, text: str) -> None:
 
 def test_a_mark_at_the_end_of_what_came_so_far_waits() -> None:
     splitter = ClauseSplitter(Language.EN)
-    assert splitter.push("It is about 3.") == []
+    assert splitter.push("It is 3.") == []
     assert splitter.push("14 metres. ") == []
-    assert splitter.push("N") == ["It is about 3.14 metres. "]
+    assert splitter.push("N") == ["It is 3.14 metres. "]
     assert splitter.finish() == ["N"]
 
 
 def test_without_a_mark_the_first_clause_ends_at_a_word() -> None:
     text = "one two three four five six seven eight nine ten eleven"
-    assert split(text, Language.EN) == ["one two three four five six seven eight ", "nine ten eleven"]
+    assert split(text, Language.EN) == ["one two three four ", "five six seven eight nine ten eleven"]
 
 
 def test_an_early_comma_is_used_when_no_better_mark_comes() -> None:
@@ -87,13 +89,13 @@ def test_an_early_comma_is_used_when_no_better_mark_comes() -> None:
 
 
 def test_without_a_mark_a_number_is_never_cut() -> None:
-    clauses = split("one two three four five six seven 1,000,000.50 nine", Language.EN)
+    clauses = split("one two three 1,000,000.50 nine", Language.EN)
     assert clauses[0].endswith("1,000,000.50 ")
 
 
 def test_without_a_mark_japanese_is_cut_between_phrases() -> None:
     clauses = split("昨日友達と一緒に東京の大きな公園でゆっくりと散歩をしました", Language.JA)
-    assert clauses[0] == "昨日友達と一緒に東京の大きな"
+    assert clauses[0] == "昨日友達と一緒に"
 
 
 def test_later_clauses_are_longer() -> None:

@@ -29,7 +29,7 @@ def test_the_echo_of_nothing_is_nothing() -> None:
 @pytest.fixture(scope="module")
 def llama(weights: WeightStore) -> Llama:
     file = weights.path("smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf"
-    return Llama(file, threads=2, conversations=2, context_tokens=512)
+    return Llama(file, conversations=2, context_tokens=512)
 
 
 @pytest.mark.models

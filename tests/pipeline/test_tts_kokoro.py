@@ -80,3 +80,12 @@ def test_too_long_a_clause_is_cut_at_a_natural_place() -> None:
     assert all(len(piece) <= 510 for piece in cut)
     assert cut[0].endswith(",")
     assert [len(piece) for piece in fit("a" * 1000)] == [510, 490]
+
+
+@pytest.mark.models
+def test_silence_around_a_clause_is_not_synthesised(kokoro: Kokoro) -> None:
+    raw = kokoro._synthesise("ʃˈʊɹ.", "af_heart", 1.0)
+    audible = np.flatnonzero(np.abs(raw) > 10 ** (-40 / 20))
+    # Unedited, the model makes 1.3 s for this word, of which 0.5 s are before it.
+    assert audible[0] < 0.12 * 24_000
+    assert raw.size < 0.8 * 24_000
