@@ -36,7 +36,10 @@ class _LazyGroup(click.Group):
 @click.command(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start here: `s2s gate --serve` pulls the models, starts a server, plays recordings in six languages and says whether it passes.",
+    epilog=(
+        "Start here: `s2s gate --serve` pulls the models, starts a server, plays recordings in six languages and says "
+        "whether it passes."
+    ),
 )
 @click.version_option(package_name="s2s-gate")
 def main() -> None:
