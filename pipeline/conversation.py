@@ -258,12 +258,14 @@ class Conversation:
         return _Turn(self._turns, start_s)
 
     def _consider(self, turn: _Turn, pause: Pause) -> None:
-        """In a pause: transcribe what may be the whole turn, and ask whether it is."""
+        """In a pause: transcribe what may be the whole turn; if it goes on, ask whether it is."""
         samples_16k = self._turn_audio(turn)
         if turn.transcription is None:
             turn.trace.pause_s = self.input_position_s()
             turn.transcription = self._spawn(self._transcribe(turn.trace, samples_16k))
-        if self.settings.silence_limit_s is None and (turn.verdict is None or turn.verdict.done()):
+        if self.settings.silence_limit_s is not None or pause.silence_s < self._profile.turns.ask_s:
+            return
+        if turn.verdict is None or turn.verdict.done():
             turn.verdict = self._spawn(self._judge(turn, pause.end_s, samples_16k))
 
     async def _judge(self, turn: _Turn, end_s: float, samples_16k: FloatArray) -> None:

@@ -19,7 +19,10 @@ class Onset:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Nothing but silence since `end_s`: perhaps the end of the turn. Told again each `recheck_s` while it lasts."""
+    """Nothing but silence since `end_s`: perhaps the end of the turn.
+
+    Told after `pause_s`, and while it lasts again from `ask_s` on, each `recheck_s`.
+    """
 
     end_s: float
     silence_s: float
@@ -107,7 +110,7 @@ class TurnDetector:
         if self._run_s < pause_s:
             return None
         self._enter(_State.PAUSE)
-        self._next_check_s = self._now_s + self._settings.recheck_s
+        self._next_check_s = self._end_s + self._settings.ask_s
         return Pause(self._end_s, self._now_s - self._end_s)
 
     def _in_pause(self, is_speech: bool, is_silence: bool, silence_limit_s: float) -> Step | None:

@@ -27,6 +27,7 @@ class TurnProfile:
     silence_threshold: float
     onset_s: float
     pause_s: float
+    ask_s: float
     recheck_s: float
     complete_threshold: float
     silence_limit_s: float

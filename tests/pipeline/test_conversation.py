@@ -88,7 +88,7 @@ async def calling(engine: Engine, settings: ConversationSettings | None = None) 
 @pytest.mark.asyncio
 async def test_a_turn_is_heard_and_answered_in_order() -> None:
     async with calling(scripted_engine(heard="what time is it", reply="It is late. Go to bed.")) as caller:
-        await caller.say(silence(0.5), speech(1.0), silence(0.5))
+        await caller.say(silence(0.5), speech(1.0), silence(0.6))
         done = await caller.until(ReplyDone)
         heard = next(event for event in caller.seen if isinstance(event, Transcribed))
         committed = next(event for event in caller.seen if isinstance(event, TurnCommitted))
@@ -114,10 +114,10 @@ async def test_a_turn_is_heard_and_answered_in_order() -> None:
 @pytest.mark.asyncio
 async def test_the_trace_is_on_the_sample_clock_and_in_order() -> None:
     async with calling(scripted_engine()) as caller:
-        await caller.say(silence(0.5), speech(1.0), silence(0.5))
+        await caller.say(silence(0.5), speech(1.0), silence(0.6))
         trace = (await caller.until(ReplyDone)).trace
     assert trace.speech_end_s == pytest.approx(1.5, abs=0.04)
-    assert trace.pause_s == pytest.approx(1.7, abs=0.05)
+    assert trace.pause_s == pytest.approx(1.63, abs=0.05)
     assert trace.transcript_s is not None
     times = [trace.committed_s, trace.first_token_s, trace.first_clause_s, trace.first_sample_s]
     assert None not in times
@@ -128,14 +128,14 @@ async def test_the_trace_is_on_the_sample_clock_and_in_order() -> None:
 @pytest.mark.asyncio
 async def test_a_pause_for_thought_is_one_turn() -> None:
     async with calling(scripted_engine(completeness=[0.1, 0.1, 1.0])) as caller:
-        await caller.say(speech(0.5), silence(0.3))
+        await caller.say(speech(0.5), silence(0.5))
         await asyncio.sleep(0.05)  # lets the end-of-turn model have its say on the first pause
-        await caller.say(speech(0.5), silence(0.3))
+        await caller.say(speech(0.5), silence(0.5))
         await asyncio.sleep(0.05)
         await caller.say(silence(0.5))
         committed = await caller.until(TurnCommitted)
         await caller.until(ReplyDone)
-    assert committed.end_s == pytest.approx(1.3, abs=0.05)
+    assert committed.end_s == pytest.approx(1.5, abs=0.05)
     assert caller.kinds().count("SpeechStarted") == 1
 
 
@@ -167,7 +167,7 @@ async def test_the_second_turn_remembers_the_first() -> None:
 
     async with calling(scripted_engine(heard=["I am Ada", "who am I"], reply=answer)) as caller:
         for _ in range(2):
-            await caller.say(speech(1.0), silence(0.5))
+            await caller.say(speech(1.0), silence(0.6))
             await caller.until(ReplyDone)
     assert [(message.role, message.text) for message in prompts[1][1:]] == [
         ("user", "I am Ada"),
@@ -179,7 +179,7 @@ async def test_the_second_turn_remembers_the_first() -> None:
 @pytest.mark.asyncio
 async def test_noise_without_words_gets_no_reply() -> None:
     async with calling(scripted_engine(heard="")) as caller:
-        await caller.say(speech(1.0), silence(0.5))
+        await caller.say(speech(1.0), silence(0.6))
         await caller.until(TurnEmpty)
     assert "ReplyStarted" not in caller.kinds()
 
@@ -218,10 +218,10 @@ def with_broken(**models: object) -> Engine:
 async def test_a_failing_speech_to_text_loses_its_turn_only() -> None:
     engine = with_broken(speech_to_text=Broken())
     async with calling(engine) as caller:
-        await caller.say(speech(1.0), silence(0.5))
+        await caller.say(speech(1.0), silence(0.6))
         assert (await caller.until(TurnFailed)).stage == "speech_to_text"
         object.__setattr__(engine._models, "speech_to_text", scripted_engine()._models.speech_to_text)
-        await caller.say(speech(1.0), silence(0.5))
+        await caller.say(speech(1.0), silence(0.6))
         assert (await caller.until(ReplyDone)).status == "completed"
 
 
@@ -231,7 +231,7 @@ async def test_a_failing_speech_to_text_loses_its_turn_only() -> None:
 )
 async def test_a_failing_reply_says_so_and_ends(broken: str, stage: str) -> None:
     async with calling(with_broken(**{broken: {Language.EN: Broken()}})) as caller:
-        await caller.say(speech(1.0), silence(0.5))
+        await caller.say(speech(1.0), silence(0.6))
         assert (await caller.until(TurnFailed)).stage == stage
         assert (await caller.until(ReplyDone)).status == "failed"
 
@@ -280,7 +280,7 @@ def held_engine(release: threading.Event) -> Engine:
 async def test_a_cancelled_reply_says_nothing_more() -> None:
     release = threading.Event()
     async with calling(held_engine(release)) as caller:
-        await caller.say(speech(1.0), silence(0.5))
+        await caller.say(speech(1.0), silence(0.6))
         await caller.until(ReplyStarted)
         assert caller.conversation.reply_active
         with pytest.raises(ReplyActiveError):
@@ -291,7 +291,7 @@ async def test_a_cancelled_reply_says_nothing_more() -> None:
         assert (done.status, done.text) == ("cancelled", "")
         assert not caller.conversation.reply_active
         await caller.conversation.cancel_reply()
-        await caller.say(speech(1.0), silence(0.5))
+        await caller.say(speech(1.0), silence(0.6))
         assert (await caller.until(ReplyDone)).text == "Too late."
     assert caller.kinds().count("ReplyDone") == 2
 
@@ -299,7 +299,7 @@ async def test_a_cancelled_reply_says_nothing_more() -> None:
 @pytest.mark.asyncio
 async def test_a_reply_that_nobody_fetches_is_taken_back_and_not_remembered() -> None:
     async with calling(scripted_engine(reply="One two three four. " * 30)) as caller:
-        await caller.say(speech(1.0), silence(0.5))
+        await caller.say(speech(1.0), silence(0.6))
         await caller.until(ReplyText)
         while caller.conversation._outbox._changed.locked() or len(caller.conversation._outbox._events) < 64:
             await asyncio.sleep(0)  # until the outbox is full and the reply waits
@@ -315,9 +315,9 @@ async def test_a_reply_that_nobody_fetches_is_taken_back_and_not_remembered() ->
 async def test_a_new_turn_ends_the_reply_to_the_one_before() -> None:
     release = threading.Event()
     async with calling(held_engine(release)) as caller:
-        await caller.say(speech(1.0), silence(0.5))
+        await caller.say(speech(1.0), silence(0.6))
         await caller.until(ReplyStarted)
-        await caller.say(speech(1.0), silence(0.5))
+        await caller.say(speech(1.0), silence(0.6))
         first = await caller.until(ReplyDone)
         release.set()
         second = await caller.until(ReplyDone)
@@ -332,7 +332,7 @@ async def test_leaving_in_mid_reply_frees_everything() -> None:
     before = asyncio.all_tasks()
     async with asyncio.timeout(20), Conversation(engine) as conversation:
         caller = Caller(conversation)
-        await caller.say(speech(1.0), silence(0.5))
+        await caller.say(speech(1.0), silence(0.6))
         await caller.until(ReplyStarted)
     assert asyncio.all_tasks() == before
     release.set()
@@ -344,9 +344,9 @@ async def test_a_slow_listener_holds_up_its_own_conversation_only() -> None:
     engine = scripted_engine(reply="One two three four. " * 30)
     async with calling(engine) as slow, Conversation(engine, clock=lambda: 0.0) as quick_conversation:
         quick = Caller(quick_conversation)
-        await slow.say(speech(1.0), silence(0.5))
+        await slow.say(speech(1.0), silence(0.6))
         await slow.until(SpeechStarted)
-        await quick.say(speech(1.0), silence(0.5))
+        await quick.say(speech(1.0), silence(0.6))
         assert (await quick.until(ReplyDone)).status == "completed"
         assert (await slow.until(ReplyDone)).status == "completed"
 
@@ -354,7 +354,7 @@ async def test_a_slow_listener_holds_up_its_own_conversation_only() -> None:
 @pytest.mark.asyncio
 async def test_text_only_replies_carry_no_audio() -> None:
     async with calling(scripted_engine(reply="Read this."), ConversationSettings(speak=False)) as caller:
-        await caller.say(speech(1.0), silence(0.5))
+        await caller.say(speech(1.0), silence(0.6))
         assert (await caller.until(ReplyDone)).text == "Read this."
     assert "ReplyAudio" not in caller.kinds()
 
@@ -369,7 +369,7 @@ async def test_a_fixed_language_is_taken_as_given_and_has_its_own_instructions()
 
     settings = ConversationSettings(languages=(Language.JA,))
     async with calling(scripted_engine(reply=answer, language=Language.EN), settings) as caller:
-        await caller.say(speech(1.0), silence(0.5))
+        await caller.say(speech(1.0), silence(0.6))
         assert (await caller.until(Transcribed)).language is Language.JA
         await caller.until(ReplyDone)
     assert "日本" in prompts[0][0].text or "音声" in prompts[0][0].text

@@ -13,7 +13,13 @@ from pipeline.turns import LimitReached, Onset, Pause, Resumed, Step, TurnDetect
 from pipeline.vad import FRAME_S
 
 SETTINGS = replace(
-    load_profile("embedded").turns, onset_s=0.09, pause_s=0.2, recheck_s=0.2, silence_limit_s=1.0, longest_turn_s=5.0
+    load_profile("embedded").turns,
+    onset_s=0.09,
+    pause_s=0.2,
+    ask_s=0.4,
+    recheck_s=0.2,
+    silence_limit_s=1.0,
+    longest_turn_s=5.0,
 )
 SPEECH, SILENCE = 0.9, 0.1
 
@@ -44,7 +50,7 @@ def test_a_turn_opens_pauses_and_ends_at_the_silence_limit() -> None:
 
 def test_pauses_are_told_again_while_they_last() -> None:
     pauses = [step.silence_s for step in steps(frames(SPEECH, 1.0) + frames(SILENCE, 0.9)) if isinstance(step, Pause)]
-    assert pauses == pytest.approx([0.224, 0.448, 0.64, 0.832], abs=FRAME_S)
+    assert pauses == pytest.approx([0.224, 0.416, 0.608, 0.8], abs=FRAME_S)
 
 
 def test_a_speaker_who_goes_on_resumes_the_turn() -> None:
