@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -86,6 +86,16 @@ class ConversationSettings:
     speak: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class _Guess:
+    """A reply begun while the end of its turn is still being decided, and what it took for granted."""
+
+    reply: Reply
+    task: asyncio.Task[None]
+    settings: ConversationSettings
+    remembered: int
+
+
 @dataclass(slots=True, eq=False)
 class _Turn:
     """A turn that is being spoken. What was made of a pause in it is void when the speaker goes on."""
@@ -95,12 +105,16 @@ class _Turn:
     trace: Trace = field(default_factory=Trace)
     transcription: asyncio.Task[Transcript | None] | None = None
     verdict: asyncio.Task[None] | None = None
+    guess: _Guess | None = None
 
     def void_pause(self) -> None:
-        for task in (self.transcription, self.verdict):
-            if task is not None:
-                task.cancel()
-        self.transcription = self.verdict = None
+        if self.transcription is not None:
+            self.transcription.cancel()
+        if self.verdict is not None:
+            self.verdict.cancel()
+        if self.guess is not None:
+            self.guess.task.cancel()
+        self.transcription = self.verdict = self.guess = None
         self.trace = Trace()
 
 
@@ -221,7 +235,8 @@ class Conversation:
             await asyncio.wait([self._finishing])
         if self._reply is not None:
             raise ReplyActiveError("a reply is under way; cancel it or wait for its end")
-        self._begin_reply(None, Trace(), instructions=instructions, speak=speak)
+        reply = self._compose(None, Trace(), self._language, instructions=instructions, speak=speak)
+        self._begin(reply, self._spawn(self._run(reply)))
 
     async def cancel_reply(self) -> None:
         """End the reply that is under way, if any: nothing of it comes any more but its `ReplyDone`."""
@@ -263,6 +278,7 @@ class Conversation:
         if turn.transcription is None:
             turn.trace.pause_s = self.input_position_s()
             turn.transcription = self._spawn(self._transcribe(turn.trace, samples_16k))
+            turn.transcription.add_done_callback(lambda transcription: self._guess(turn, transcription))
         if self.settings.silence_limit_s is not None or pause.silence_s < self._profile.turns.ask_s:
             return
         if turn.verdict is None or turn.verdict.done():
@@ -286,6 +302,18 @@ class Conversation:
             return None
         trace.transcript_s = self.input_position_s()
         return transcript
+
+    def _guess(self, turn: _Turn, transcription: asyncio.Task[Transcript | None]) -> None:
+        """Begin the reply to a turn that may be over; it is heard only if the turn is committed."""
+        undecided = turn is self._turn and turn.transcription is transcription and not transcription.cancelled()
+        settled = self._reply is None and (self._finishing is None or self._finishing.done())
+        if not (undecided and settled and self.settings.reply_to_turns):
+            return
+        if (transcript := transcription.result()) is not None and transcript.text:
+            unsaid = [Message("user", transcript.text)]
+            reply = self._compose(turn.number, turn.trace, transcript.language, unsaid=unsaid)
+            task = self._spawn(self._run(reply))
+            turn.guess = _Guess(reply, task, self.settings, len(self._history))
 
     def _turn_audio(self, turn: _Turn) -> FloatArray:
         return self._audio.since(max(turn.start_s - self._profile.turns.prefix_s, self._committed_until_s))
@@ -334,21 +362,35 @@ class Conversation:
             await self._outbox.put(TurnEmpty(turn.number))
             return
         await self.cancel_reply()
+        guess = turn.guess
+        if guess is not None and (guess.settings is not self.settings or guess.remembered != len(self._history)):
+            guess.task.cancel()
+            guess = None
         self._language = transcript.language
         self._history.add(Message("user", transcript.text))
         await self._outbox.put(Transcribed(turn.number, transcript.text, transcript.language, audio_s))
-        if self.settings.reply_to_turns:
-            self._begin_reply(turn.number, turn.trace)
+        if guess is not None:
+            self._begin(guess.reply, guess.task)
+        elif self.settings.reply_to_turns:
+            reply = self._compose(turn.number, turn.trace, transcript.language)
+            self._begin(reply, self._spawn(self._run(reply)))
 
-    def _begin_reply(
-        self, turn: int | None, trace: Trace, *, instructions: str | None = None, speak: bool | None = None
-    ) -> None:
-        settings, language = self.settings, self._language
+    def _compose(
+        self,
+        turn: int | None,
+        trace: Trace,
+        language: Language,
+        *,
+        unsaid: Sequence[Message] = (),
+        instructions: str | None = None,
+        speak: bool | None = None,
+    ) -> Reply:
+        settings = self.settings
         limits = self._profile.language_model
         if instructions is None:
             instructions = TRAITS[language].instructions if settings.instructions is None else settings.instructions
         count_tokens = partial(self._engine.count_tokens, language=language)
-        messages = self._history.prompt(instructions, limits.history_tokens, count_tokens)
+        messages = self._history.prompt(instructions, limits.history_tokens, count_tokens, unsaid=unsaid)
         self._replies += 1
         request = ReplyRequest(
             number=self._replies,
@@ -362,8 +404,11 @@ class Conversation:
             speak=settings.speak if speak is None else speak,
             trace=trace,
         )
-        reply = Reply(request, self._engine, self._outbox, self.input_position_s)
-        self._reply = reply, self._spawn(self._run(reply))
+        return Reply(request, self._engine, self._outbox, self.input_position_s)
+
+    def _begin(self, reply: Reply, task: asyncio.Task[None]) -> None:
+        self._reply = reply, task
+        reply.release()
 
     async def _run(self, reply: Reply) -> None:
         await reply.run()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pipeline.lm.base import Message
 
@@ -19,14 +19,24 @@ class History:
     def add(self, message: Message) -> None:
         self._messages.append(message)
 
-    def prompt(self, instructions: str, budget_tokens: int, count_tokens: Callable[[str], int]) -> list[Message]:
-        """The system message and the newest messages that fit; the newest of all is always there."""
-        left = budget_tokens - count_tokens(instructions)
+    def prompt(
+        self,
+        instructions: str,
+        budget_tokens: int,
+        count_tokens: Callable[[str], int],
+        *,
+        unsaid: Sequence[Message] = (),
+    ) -> list[Message]:
+        """The system message and the newest messages that fit; the newest of all is always there.
+
+        What is `unsaid` comes after all that was said, and is not kept.
+        """
+        left = budget_tokens - count_tokens(instructions) - sum(count_tokens(message.text) for message in unsaid)
         keep = len(self._messages)
         while keep > 0:
             left -= count_tokens(self._messages[keep - 1].text)
-            if left < 0 and keep < len(self._messages):
+            if left < 0 and (keep < len(self._messages) or unsaid):
                 break
             keep -= 1
         del self._messages[:keep]
-        return [Message("system", instructions), *self._messages]
+        return [Message("system", instructions), *self._messages, *unsaid]

@@ -46,33 +46,44 @@ class _StageError(Exception):
 
 
 class Reply:
-    """`run` it in a task. It ends with one `ReplyDone`: put by `run` itself, or by `withdraw` after a cancellation."""
+    """`run` it in a task. Nothing of it is told before `release`: it can be begun on a guess, and be cancelled unheard.
+
+    A released reply ends with one `ReplyDone`: put by `run` itself, or by `withdraw` after a cancellation.
+    """
 
     def __init__(self, request: ReplyRequest, engine: Engine, outbox: Outbox, now_s: Callable[[], float]) -> None:
         self.text = ""
         """What was handed over to be spoken."""
+        self._released = asyncio.Event()
+        self._announced = asyncio.Event()
         self._request = request
         self._engine = engine
         self._outbox = outbox
         self._now_s = now_s
         self._tokens = 0
 
+    def release(self) -> None:
+        """From now on it may be heard."""
+        self._released.set()
+
     async def run(self) -> None:
-        await self._outbox.put(ReplyStarted(self._request.number, self._request.turn, self._request.language))
         clauses: asyncio.Queue[str | None] = asyncio.Queue(_CLAUSES_AHEAD)
         failed: _StageError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._announce())
                 tasks.create_task(self._think(clauses))
                 tasks.create_task(self._say(clauses))
         except* _StageError as group:
             failed = next(error for error in group.exceptions if isinstance(error, _StageError))
+            await self._announce()
         if failed is None:
-            await self._outbox.put(self._done("completed"))
+            await self._tell(self._done("completed"))
             return
-        log.error("reply %d: the %s failed", self._request.number, failed.stage, exc_info=failed.__cause__)
+        log.error("the %s failed in a reply", failed.stage, exc_info=failed.__cause__)
         reason = f"the {failed.stage.replace('_', ' ')} failed, and this reply ends here; the conversation goes on"
-        await self._outbox.put(TurnFailed(self._request.turn, failed.stage, reason), self._done("failed"))
+        await self._tell(TurnFailed(self._request.turn, failed.stage, reason))
+        await self._tell(self._done("failed"))
 
     async def withdraw(self) -> None:
         """After `run` was cancelled: take back what nobody has fetched, and end the reply."""
@@ -83,7 +94,22 @@ class Reply:
         for event in await self._outbox.drop(unheard):
             if isinstance(event, ReplyText):
                 self.text = self.text[: -len(event.text)]
-        await self._outbox.put(self._done("cancelled"))
+        if self._announced.is_set():
+            await self._outbox.put(self._done("cancelled"))
+        else:
+            await self._outbox.put(self._started(), self._done("cancelled"))
+
+    async def _announce(self) -> None:
+        await self._released.wait()
+        await self._outbox.put(self._started())
+        self._announced.set()
+
+    async def _tell(self, event: Event) -> None:
+        await self._announced.wait()
+        await self._outbox.put(event)
+
+    def _started(self) -> ReplyStarted:
+        return ReplyStarted(self._request.number, self._request.turn, self._request.language)
 
     async def _think(self, clauses: asyncio.Queue[str | None]) -> None:
         request = self._request
@@ -124,14 +150,14 @@ class Reply:
                     if not handed_over:
                         handed_over = True
                         await self._hand_over(clause)
-                    await self._outbox.put(ReplyAudio(request.number, samples_24k))
+                    await self._tell(ReplyAudio(request.number, samples_24k))
         except Exception as error:
             raise _StageError("text_to_speech") from error
         if not handed_over:
             await self._hand_over(clause)
 
     async def _hand_over(self, clause: str) -> None:
-        await self._outbox.put(ReplyText(self._request.number, clause))
+        await self._tell(ReplyText(self._request.number, clause))
         self.text += clause
 
     def _done(self, status: Literal["completed", "cancelled", "failed"]) -> ReplyDone:
