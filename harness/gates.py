@@ -22,7 +22,7 @@ SMALLEST_BLOCKS = 5
 def decide(gates: Gates, header: RunHeader, rows: Sequence[TurnRow]) -> list[VerdictRow]:
     """A verdict for every limit that applies to this run, and for the run itself."""
     valid = [row for row in rows if row.outcome != "invalid"]
-    verdicts = [_run(gates, len(valid), len(rows))]
+    verdicts = [_run(gates, len(valid), sum(not _was_played_again(row, rows) for row in rows))]
     if header.profile not in gates.profiles:
         reason = f"the gates file has no limits for the profile {header.profile!r}; add [profiles.{header.profile}]"
         return [*verdicts, VerdictRow("limits", "run", ALL, "inconclusive", len(valid), reason)]
@@ -45,6 +45,13 @@ def exit_code(verdicts: Sequence[VerdictRow]) -> int:
     if "fail" in found:
         return 1
     return 2 if "inconclusive" in found or "pass" not in found else 0
+
+
+def _was_played_again(row: TurnRow, rows: Sequence[TurnRow]) -> bool:
+    """An invalid try that a later one of the same clip stands for."""
+    return row.outcome == "invalid" and any(
+        other.fixture_id == row.fixture_id and other.repeat > row.repeat for other in rows
+    )
 
 
 def _run(gates: Gates, valid: int, played: int) -> VerdictRow:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,12 @@ def test_a_few_late_turns_are_left_out(limits: gates.Gates) -> None:
     verdicts = gates.decide(limits, HEADER, turns(40) + turns(3, 9.0, "invalid"))
     assert verdict(verdicts, "ttfa_s p50").n == 40
     assert gates.exit_code(verdicts) == 0
+
+
+def test_an_invalid_try_that_was_played_again_in_time_does_not_count(limits: gates.Gates) -> None:
+    again = [replace(turn(1.0, "invalid"), repeat=0), replace(turn(1.0), repeat=1)]
+    found = verdict(gates.decide(limits, HEADER, again), "valid turns", "all")
+    assert (found.verdict, found.value) == ("pass", 1.0)
 
 
 def test_a_run_without_turns_is_invalid(limits: gates.Gates) -> None:
