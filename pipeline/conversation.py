@@ -156,6 +156,7 @@ class Conversation:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._turn = None  # a transcript that arrives just now begins no reply
         for task in list(self._running):
             task.cancel()
         await self._outbox.close()

@@ -363,6 +363,28 @@ async def test_leaving_in_mid_reply_frees_everything() -> None:
 
 
 @pytest.mark.asyncio
+async def test_leaving_just_as_the_transcript_arrives_begins_no_reply() -> None:
+    engine = scripted_engine(completeness=[0.0])
+    async with asyncio.timeout(10):
+        async with Conversation(engine, clock=lambda: 0.0) as conversation:
+            await Caller(conversation).say(speech(0.5), silence(0.3))
+            turn = conversation._turn
+            assert turn is not None
+            transcription = turn.transcription
+            assert transcription is not None
+            await asyncio.wait([transcription])
+            close = conversation._outbox.close
+
+            async def close_as_it_arrives() -> None:
+                conversation._guess(turn, transcription)  # a callback that the loop runs while the caller leaves
+                await close()
+
+            conversation._outbox.close = close_as_it_arrives  # type: ignore[method-assign]  # the moment of leaving
+        await engine.aclose()
+    assert not conversation._running
+
+
+@pytest.mark.asyncio
 async def test_a_slow_listener_holds_up_its_own_conversation_only() -> None:
     engine = scripted_engine(reply="One two three four. " * 30)
     async with calling(engine) as slow, Conversation(engine, clock=lambda: 0.0) as quick_conversation:
