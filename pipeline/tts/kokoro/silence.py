@@ -1,4 +1,4 @@
-"""Kokoro's graph, edited as it is loaded so that it does not synthesise silence.
+"""An edit of Kokoro's graph, so that it does not synthesise silence.
 
 The model plans up to 0.5 s of silence before a clause and 0.3 s after it, and its decoder, nearly all of its cost,
 takes as long over those as over speech. The plan must stay as it is (a shorter one slurs the first sound), so what is
@@ -7,7 +7,6 @@ cut is between the two: of the frames that the plan hands to the decoder, those 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,10 +31,8 @@ _PLANNED = {  # what the decoder reads: its frames' axis, and its steps a frame
 }
 
 
-def without_silence(model_file: Path) -> bytes:
-    """The model of `model_file` with the input `silent_tail`, serialised."""
-    model = onnx.load(model_file)
-    graph = model.graph
+def leave_out_silence(graph: onnx.GraphProto) -> None:
+    """Add the input `silent_tail`, and what cuts the decoder's frames by it."""
     for node in graph.node:
         node.input[:] = [f"{name}:kept" if name in _PLANNED else name for name in node.input]
     for index in reversed(range(len(graph.node))):
@@ -50,8 +47,6 @@ def without_silence(model_file: Path) -> bytes:
     for number in (_LAST, 0, 1, 2, _KEPT_BEFORE, _KEPT_AFTER, _END):
         graph.initializer.append(numpy_helper.from_array(np.array([number], np.int64), f"kept:{number}"))
     graph.input.append(helper.make_tensor_value_info(SILENT_TAIL, TensorProto.INT64, [1]))
-    serialised: bytes = model.SerializeToString()
-    return serialised
 
 
 def _bounds() -> list[onnx.NodeProto]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 
 from pipeline.audio import FloatArray
 from pipeline.languages import Language
-from pipeline.tts.kokoro_graph import SILENT_TAIL, without_silence
+from pipeline.tts.kokoro.model import SILENT_TAIL, prepared_model
 from pipeline.tts.mastering import master, pause_after, pieces
 from pipeline.tts.phonemes import Phonemizer
 from pipeline.tts.phonemes.vocabulary import VOCABULARY
@@ -21,7 +23,7 @@ from pipeline.tts.speakable import speakable
 
 MODEL_FILE = "kokoro-v1.0.int8.onnx"
 
-_VOICES: dict[Language, tuple[str, ...]] = {
+VOICES: dict[Language, tuple[str, ...]] = {
     Language.EN: ("af_heart", "am_michael"),
     Language.FR: ("ff_siwis",),
     Language.ES: ("ef_dora",),
@@ -42,7 +44,7 @@ class Kokoro:
     `folder` holds the model and `voices/NAME.bin`: float32, shape (510, 1, 256), one row for each number of sounds.
     """
 
-    voices = _VOICES
+    voices = VOICES
 
     def __init__(self, folder: Path, threads: int) -> None:
         """Load all of it, dictionaries and voices too, so that no first sentence waits.
@@ -56,10 +58,9 @@ class Kokoro:
         # An idle thread that spins takes a core from the other models.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
-            without_silence(_existing(folder / MODEL_FILE)), options, providers=["CPUExecutionProvider"]
+            prepared_model(_existing(folder / MODEL_FILE)), options, providers=["CPUExecutionProvider"]
         )
-        names = [name for names in _VOICES.values() for name in names]
-        self._styles = {name: _read_voice(_existing(folder / "voices" / f"{name}.bin")) for name in names}
+        self._styles = {name: read_voice(folder, name) for names in VOICES.values() for name in names}
         self._phonemes = Phonemizer()
 
     def speak(self, text: str, language: Language, voice: str, speed: float = 1.0) -> Iterator[FloatArray]:
@@ -77,18 +78,19 @@ class Kokoro:
             yield from pieces(master(self._synthesise(sounds, voice, speed), gain=gain, pause_s=last))
 
     def _synthesise(self, sounds: str, voice: str, speed: float) -> FloatArray:
-        tokens = [_EDGE, *(VOCABULARY[sound] for sound in sounds), _EDGE]
-        (samples,) = self._session.run(
-            None,
-            {
-                "tokens": np.array([tokens], np.int64),
-                "style": self._styles[voice][len(sounds) - 1],
-                "speed": np.array([speed], np.float32),
-                SILENT_TAIL: np.array([len(sounds) - len(sounds.rstrip(_MARKS)) + 1], np.int64),
-            },
-        )
+        (samples,) = self._session.run(None, model_inputs(sounds, self._styles[voice], speed))
         audio: FloatArray = samples
         return audio
+
+
+def model_inputs(sounds: str, style: FloatArray, speed: float) -> dict[str, npt.NDArray[Any]]:
+    """What the model is asked for at most 510 `sounds` of `VOCABULARY`, in the voice that `style` describes."""
+    return {
+        "tokens": np.array([[_EDGE, *(VOCABULARY[sound] for sound in sounds), _EDGE]], np.int64),
+        "style": style[len(sounds) - 1],
+        "speed": np.array([speed], np.float32),
+        SILENT_TAIL: np.array([len(sounds) - len(sounds.rstrip(_MARKS)) + 1], np.int64),
+    }
 
 
 def fit(sounds: str) -> Iterator[str]:
@@ -108,7 +110,13 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _read_voice(path: Path) -> FloatArray:
+def read_voice(folder: Path, name: str) -> FloatArray:
+    """A voice's style for each number of sounds: float32, shape (510, 1, 256).
+
+    Raises:
+        FileNotFoundError: it is not in `folder`.
+    """
+    path = _existing(folder / "voices" / f"{name}.bin")
     return np.fromfile(path, dtype="<f4").reshape(_MAX_SOUNDS, 1, _STYLE_SIZE)
 
 

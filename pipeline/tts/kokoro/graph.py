@@ -1,0 +1,76 @@
+"""An ONNX graph that is being edited: who makes a value, who uses it, and other nodes put in a node's place."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+
+class GraphEditor:
+    """Collects the edits of one model; `finish` carries them out and drops what nothing uses any more."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self._model = model
+        self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._makers = {name: node for node in model.graph.node for name in node.output}
+        self._users: defaultdict[str, list[onnx.NodeProto]] = defaultdict(list)
+        for node in model.graph.node:
+            for name in node.input:
+                self._users[name].append(node)
+        self._edited: dict[str, list[onnx.NodeProto]] = {}
+        self._numbers = itertools.count()
+
+    def nodes(self, kind: str) -> list[onnx.NodeProto]:
+        return [node for node in self._model.graph.node if node.op_type == kind]
+
+    def maker(self, name: str) -> onnx.NodeProto | None:
+        """The node that computes a value; None for a constant and for an input of the model."""
+        return self._makers.get(name)
+
+    def user(self, name: str, kind: str) -> onnx.NodeProto | None:
+        """The first node of a kind that uses a value; None where there is none."""
+        return next((node for node in self._users[name] if node.op_type == kind), None)
+
+    def is_constant(self, name: str) -> bool:
+        return name in self._constants
+
+    def value(self, name: str) -> npt.NDArray[Any]:
+        """A constant's value."""
+        return numpy_helper.to_array(self._constants[name])
+
+    def constant(self, value: npt.ArrayLike, kind: npt.DTypeLike = np.float32) -> str:
+        """Add a constant; returns its name."""
+        name = self._new_name()
+        self._constants[name] = numpy_helper.from_array(np.asarray(value, kind), name)
+        return name
+
+    def op(self, kind: str, *inputs: str, result: str = "", **attributes: Any) -> onnx.NodeProto:
+        """A node of one output, not yet in the graph."""
+        return helper.make_node(kind, inputs, [result or self._new_name()], **attributes)
+
+    def replace(self, node: onnx.NodeProto, nodes: list[onnx.NodeProto]) -> None:
+        """Have `nodes`, the last of which makes what `node` made, in the place of `node`."""
+        self._edited[node.output[0]] = nodes
+
+    def finish(self) -> onnx.ModelProto:
+        graph = self._model.graph
+        edited = [new for node in graph.node for new in self._edited.get(node.output[0], [node])]
+        needed = {output.name for output in graph.output}
+        kept = []
+        for node in reversed(edited):
+            if needed.intersection(node.output):
+                needed.update(node.input)
+                kept.append(node)
+        del graph.node[:], graph.initializer[:]
+        graph.node.extend(reversed(kept))
+        graph.initializer.extend(tensor for name, tensor in self._constants.items() if name in needed)
+        return self._model
+
+    def _new_name(self) -> str:
+        return f"edited:{next(self._numbers)}"

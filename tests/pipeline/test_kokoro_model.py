@@ -1,0 +1,124 @@
+"""The edits of Kokoro's graph: each computes what it replaces, and the model sounds the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from pipeline.languages import Language
+from pipeline.tts.kokoro import MODEL_FILE, model_inputs, read_voice
+from pipeline.tts.kokoro.activations import quicken_activations
+from pipeline.tts.kokoro.convolutions import decoder_convolutions, quicken_convolutions
+from pipeline.tts.kokoro.fourier import transform_by_convolution
+from pipeline.tts.kokoro.graph import GraphEditor
+from pipeline.tts.kokoro.model import prepared_model
+from pipeline.tts.kokoro.silence import leave_out_silence
+from pipeline.tts.phonemes import Phonemizer
+from pipeline.weights import WeightStore
+
+GENERATOR = "/decoder/decoder/generator"
+
+
+def graph_of(nodes: list[onnx.NodeProto], shape: list[Any], **constants: npt.NDArray[Any]) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+
+def run(model: onnx.ModelProto, **inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, inputs)[0])
+
+
+@given(st.lists(st.floats(-500, 500, width=32), min_size=1, max_size=50))
+def test_a_squared_sine_is_one_to_a_thousandth(angles: list[float]) -> None:
+    model = graph_of(
+        [
+            helper.make_node("Sin", ["x"], ["s"], name=f"{GENERATOR}/Sin"),
+            helper.make_node("Pow", ["s", "two"], ["y"], name=f"{GENERATOR}/Pow"),
+        ],
+        [None],
+        two=np.array(2.0, np.float32),
+    )
+    editor = GraphEditor(model)
+    quicken_activations(editor)
+    edited = editor.finish()
+    assert "Sin" not in {node.op_type for node in edited.graph.node}
+    x = np.array(angles, np.float32)
+    np.testing.assert_allclose(run(edited, x=x), np.sin(x.astype(np.float64)) ** 2, atol=1e-3)
+
+
+def test_a_transform_by_convolution_is_the_transform() -> None:
+    window = np.hanning(21)[:20].astype(np.float32)
+    model = graph_of(
+        [helper.make_node("STFT", ["x", "step", "window", "length"], ["y"], onesided=1)],
+        [1, None, 1],
+        step=np.array(5),
+        window=window,
+        length=np.array(20),
+    )
+    editor = GraphEditor(model)
+    transform_by_convolution(editor)
+    samples = np.random.default_rng(0).standard_normal((1, 200, 1)).astype(np.float32)
+    real, imaginary = np.moveaxis(run(editor.finish(), x=samples)[0], -1, 0)
+    frames = np.stack([samples[0, start : start + 20, 0] * window for start in range(0, 181, 5)])
+    np.testing.assert_allclose(real + 1j * imaginary, np.fft.rfft(frames), atol=1e-5)
+    # Where there is no imaginary part the phase of what is negative is +π, never -π.
+    assert np.all(imaginary[:, [0, -1]] > 0)
+
+
+@pytest.fixture(scope="module")
+def folder(weights: WeightStore) -> Path:
+    return weights.path("kokoro")
+
+
+def published(folder: Path) -> onnx.ModelProto:
+    model = onnx.load(folder / MODEL_FILE)
+    leave_out_silence(model.graph)
+    return model
+
+
+@pytest.mark.models
+def test_the_edited_model_sounds_like_the_published_one(folder: Path) -> None:
+    sounds = Phonemizer((Language.EN,))("It leaves at noon, from the platform by the river.", Language.EN)
+    asked = model_inputs(sounds, read_voice(folder, "af_heart"), 1.0)
+    original = run(published(folder), **asked)
+    edited = run(onnx.load_from_string(prepared_model(folder / MODEL_FILE)), **asked)
+    assert edited.size == original.size
+    error_db = 10 * np.log10(np.mean(np.square(original - edited)) / np.mean(np.square(original)))
+    assert error_db < -9
+    assert edited.std() / original.std() == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.models
+def test_every_heavy_convolution_and_every_sine_of_the_decoder_is_replaced(folder: Path) -> None:
+    editor = GraphEditor(published(folder))
+    assert len(decoder_convolutions(editor)) == 66
+    model = onnx.load_from_string(prepared_model(folder / MODEL_FILE))
+    assert sum(node.op_type == "QLinearConv" for node in model.graph.node) == 66
+    assert not [node for node in model.graph.node if node.op_type == "Sin" and "resblocks" in node.name]
+    assert not [node for node in model.graph.node if node.op_type == "STFT"]
+
+
+@pytest.mark.models
+def test_another_model_is_refused(folder: Path) -> None:
+    model = published(folder)
+    for node in model.graph.node:
+        if node.op_type == "Cast" and "convs1" in node.output[0]:
+            node.op_type = "Identity"
+    with pytest.raises(ValueError, match="not the Kokoro model that is pinned"):
+        quicken_convolutions(GraphEditor(model))
