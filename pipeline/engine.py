@@ -14,6 +14,7 @@ from pipeline.languages import Language
 from pipeline.lm.base import Message
 from pipeline.loading import Models, load_models
 from pipeline.profiles import Profile
+from pipeline.stopping import Stop
 from pipeline.stt.base import Transcript
 from pipeline.vad import VoiceActivityStream
 from pipeline.weights import WeightStore
@@ -83,7 +84,10 @@ class Engine:
 
     async def transcribe(self, samples_16k: FloatArray, languages: Sequence[Language]) -> Transcript:
         """See `SpeechToText.transcribe`."""
-        return await self._workers.hearing.run(lambda: self._models.speech_to_text.transcribe(samples_16k, languages))
+        prior = dict.fromkeys(languages, 1.0)
+        return await self._workers.hearing.run(
+            lambda: self._models.speech_to_text.transcribe(samples_16k, prior, draft=None, stop=Stop())
+        )
 
     def reply(self, messages: Sequence[Message], language: Language, max_tokens: int) -> AsyncGenerator[str]:
         """Stream an answer with the language model of `language`; close the generator to stop it."""

@@ -97,17 +97,19 @@ def _load_end_of_turn(store: WeightStore) -> EndOfTurn:
 
 def _load_speech_to_text(profile: Profile, store: WeightStore) -> SpeechToText:
     settings = profile.speech_to_text
-    if settings.engine != "whisper":
-        raise ProfileError(
-            f"profile {profile.name}: no speech-to-text engine is called {settings.engine!r}; use 'whisper'"
-        )
-    from pipeline.stt.whisper import Whisper
+    window = {"shortest_window_s": settings.shortest_window_s, "padding_s": settings.padding_s}
+    match settings.engine:
+        case "whisper":
+            from pipeline.stt.whisper import Whisper
 
-    return Whisper(
-        store.path(settings.model),
-        threads=settings.threads,
-        shortest_window_s=settings.shortest_window_s,
-        padding_s=settings.padding_s,
+            return Whisper(store.path(settings.model), threads=settings.threads, **window)
+        case "faster-whisper":
+            from pipeline.stt.faster_whisper import FasterWhisper
+
+            return FasterWhisper(store.path(settings.model), threads=settings.threads, **window)
+    raise ProfileError(
+        f"profile {profile.name}: no speech-to-text engine is called {settings.engine!r}; "
+        "use 'whisper' or 'faster-whisper'"
     )
 
 

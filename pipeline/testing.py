@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from pipeline.languages import Language
 from pipeline.lm.base import Message
 from pipeline.loading import Models
 from pipeline.profiles import Profile, load_profile
+from pipeline.stopping import Stop
 from pipeline.stt.base import Transcript
 from pipeline.vad import VoiceActivityStream
 
@@ -47,9 +48,11 @@ class ScriptedSpeechToText:
         self._texts = list(texts)
         self._language = language
 
-    def transcribe(self, samples_16k: FloatArray, languages: Sequence[Language]) -> Transcript:
+    def transcribe(
+        self, samples_16k: FloatArray, languages: Mapping[Language, float], *, draft: Transcript | None, stop: Stop
+    ) -> Transcript:
         text = self._texts.pop(0) if len(self._texts) > 1 else self._texts[0]
-        return Transcript(text, languages[0] if len(languages) == 1 else self._language)
+        return Transcript(text, next(iter(languages)) if len(languages) == 1 else self._language)
 
 
 class ScriptedLanguageModel:

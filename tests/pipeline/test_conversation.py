@@ -212,7 +212,7 @@ class Broken:
 
     voices = {Language.EN: ("broken",)}
 
-    def transcribe(self, samples_16k: FloatArray, languages: Sequence[Language]) -> Transcript:
+    def transcribe(self, *args: object, **options: object) -> Transcript:
         raise RuntimeError("the model broke")
 
     def completeness(self, samples_16k: FloatArray) -> float:

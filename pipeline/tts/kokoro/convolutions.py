@@ -8,7 +8,6 @@ holds the largest values seen over sentences of every voice (`scripts/calibrate_
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import onnx
 from onnx import helper
 
 from pipeline.audio import FloatArray
+from pipeline.eight_bits import signed_steps
 from pipeline.tts.kokoro.graph import GraphEditor
 
 RANGES_FILE = Path(__file__).with_name("ranges.npz")
@@ -106,7 +106,7 @@ def _replacement(
     if quantiser is None:
         raise ValueError(f"{quantised} is not computed: this is not the Kokoro model that is pinned")
     _, input_step, input_zero = quantiser.output
-    weights, step = _signed(convolution.weights)
+    weights, step = signed_steps(convolution.weights)
     # The output is counted in steps of its own channel, for which the step of the weights is divided by it.
     output_step = np.maximum(largest * _HEADROOM / _STEPS, np.float32(1e-6))
     attributes = {
@@ -137,21 +137,3 @@ def _replacement(
 
 def _zeros(editor: GraphEditor, weights: npt.NDArray[np.int8], kind: npt.DTypeLike, zero: int) -> str:
     return editor.constant(np.full(len(weights), zero), kind)
-
-
-def _signed(weights: FloatArray) -> tuple[npt.NDArray[np.int8], FloatArray]:
-    """Weights as signed steps around zero, and the step of each output channel."""
-    largest = np.abs(weights).max(axis=(1, 2))
-    step = np.maximum(largest / _largest_weight(), np.float32(1e-12)).astype(np.float32)
-    return np.rint(weights / step[:, None, None]).astype(np.int8), step
-
-
-def _largest_weight() -> int:
-    """127; without VNNI, on x86, 63, because there two products of 8 bits are added in 16 bits, which overflow."""
-    if platform.machine() not in ("x86_64", "AMD64"):
-        return 127
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return 63
-    return 127 if "vnni" in flags else 63
