@@ -48,6 +48,11 @@ def float_to_pcm16(samples: FloatArray) -> bytes:
     return pcm
 
 
+def level_dbfs(samples: FloatArray) -> float:
+    """The root mean square, in dB relative to full scale; at least -120."""
+    return float(10 * np.log10(np.mean(np.square(samples, dtype=np.float64)) + 1e-12))
+
+
 class StreamResampler:
     """Converts a mono stream from one rate to another without seams between the pieces."""
 

@@ -1,7 +1,8 @@
 """Where a growing reply may be cut for speaking, in all six scripts.
 
 The first clause is short, so that sound starts early; each later one may be longer, because the one before it is heard
-while it is made. Sizes are in half words: a word counts two, a Chinese, Japanese or Korean character one.
+while it is made. Sizes are in letters, as a measure of the time it takes to say them; a Chinese, Japanese or Korean
+character counts as much as two and a half.
 """
 
 from __future__ import annotations
@@ -15,16 +16,43 @@ from pipeline.languages import Language
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """The sizes from which a clause ends at a sentence's end, at a lesser mark, and at the next word."""
+    """The sizes from which a clause ends: at a sentence's end, at a lesser mark, before a phrase, before any word."""
 
-    sentence: int
-    clause: int
-    longest: int
+    sentence: float
+    clause: float
+    phrase: float
+    longest: float
 
 
-_STAGES = (_Stage(1, 4, 8), _Stage(4, 8, 16), _Stage(6, 16, 32), _Stage(8, 24, 60))
-"""Of the first clause, the second, the third, and all that follow. Synthesis takes about half of real time, so a clause
-of twice the length of the one before it is ready when that one has been heard."""
+_STAGES = (_Stage(2, 8, 7, 20), _Stage(10, 20, 30, 40), _Stage(15, 40, 60, 80), _Stage(20, 60, 120, 150))
+"""Of the first clause, the second, the third, and all that follow. Synthesis is a few times as fast as speech, so a
+clause of twice the length of the one before it is ready when that one has been heard."""
+
+_CJK_SIZE = 2.5
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# A speaker who draws breath draws it before one of these, not behind it.
+_PHRASES: dict[Language, frozenset[str]] = {
+    Language.EN: _words(
+        "about after and are as at because before but by can could for from have if in into is of on or so than that"
+        " the then there to until was we were what when where which while who why will with without would you"
+    ),
+    Language.FR: _words(
+        "à au aux avant avec car chez comme dans de depuis des donc du elle en est et il ils je mais nous on ou où"
+        " par parce pendant pour puis qu quand que qui sans si sont sous sur tu vers vous"
+    ),
+    Language.ES: _words(
+        "a al ante aunque con como cuando de del desde donde en entre es está están hasta la las los ni o para pero"
+        " por porque pues que se si sin sobre son su también y"
+    ),
+    Language.ZH: frozenset(),
+    Language.JA: frozenset(),
+    Language.KO: frozenset(),
+}
 
 _SENTENCE_MARKS = ".!?…。！？｡\n"
 _CLAUSE_MARKS = ",;:—、，；：､"
@@ -34,6 +62,7 @@ _CLOSING = re.escape("\"'”’»)]}」』）》】〉")
 _END = re.compile(rf"[{_MARKS}][{_MARKS}{_CLOSING}]*(?:\s*»)?\s*")
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3々ー]")
 _HIRAGANA = re.compile("[\u3041-\u309f]")
+_WORD = re.compile(r"\w+")
 _INITIAL = re.compile(r"(?:^|\W)([^\W\d_])$")
 _ITEM_NUMBER = re.compile(r"(?:^|\n)\s*\d{1,2}$")
 
@@ -81,7 +110,7 @@ class ClauseSplitter:
         """
         text = self._text
         stage = _STAGES[min(self._cuts, len(_STAGES) - 1)]
-        size = 0
+        size = 0.0
         in_word = False
         word_start = 0
         lesser_cut = 0  # after the last mark that came too early to be used
@@ -104,12 +133,19 @@ class ClauseSplitter:
             cjk = _CJK.match(letter) is not None
             if cjk or (letter.isalnum() and not in_word):
                 start = at if cjk else word_start
-                if _is_gap(text, start) and size >= stage.longest // 2:
+                if _is_gap(text, start) and size >= stage.longest / 2:
                     gap = start
                 if size >= stage.longest:
                     return lesser_cut or gap or start
-                size += 1 if cjk else 2
+                if size >= stage.phrase and not cjk:
+                    word = _WORD.match(text, at)
+                    if word is None or (word.end() == len(text) and not ended):
+                        return 0
+                    if word[0].lower() in _PHRASES[self._language]:
+                        return lesser_cut or start
                 in_word = not cjk
+            if cjk or letter.isalnum():
+                size += _CJK_SIZE if cjk else 1
             if cjk or letter.isspace():
                 in_word = False
                 word_start = at + 1

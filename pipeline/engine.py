@@ -1,24 +1,29 @@
-"""The loaded models, shared by all conversations: one copy of each, one worker each, called from the event loop."""
+"""The loaded models, shared by all conversations: one copy of each, one worker each, called from the event loop.
+
+Every call has a deadline on the event loop's clock; the oldest goes first, whoever asked. To cancel a call is to stop
+its model, in the queue or at work.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Self
 
 import numpy as np
 
-from pipeline.audio import INPUT_RATE_HZ, FloatArray
+from pipeline.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, FloatArray
 from pipeline.languages import Language
 from pipeline.lm.base import Message
 from pipeline.loading import Models, load_models
 from pipeline.profiles import Profile
-from pipeline.stopping import Stop
 from pipeline.stt.base import Transcript
 from pipeline.vad import VoiceActivityStream
 from pipeline.weights import WeightStore
-from pipeline.worker import Workers
+from pipeline.worker import WHENEVER
+from pipeline.workers import REPLIES_AT_ONCE, Workers
 
 # As long as a first clause gets: the engines' memory grows with what they are given, and no caller is to wait for that.
 _WARM_UP_TEXT = {
@@ -29,6 +34,7 @@ _WARM_UP_TEXT = {
     Language.JA: "こんにちは、お電話ありがとうございます。",
     Language.KO: "안녕하세요, 전화해 주셔서 감사합니다.",
 }
+_BUSY_AT_MOST = 0.8
 
 
 class Engine:
@@ -36,6 +42,8 @@ class Engine:
 
     def __init__(self, models: Models, profile: Profile, workers: Workers | None = None) -> None:
         self.profile = profile
+        self.capacity = REPLIES_AT_ONCE
+        """How many conversations may speak at once so that each is answered without gaps; measured by `load`."""
         self._models = models
         self._workers = workers or Workers()
 
@@ -61,46 +69,86 @@ class Engine:
         return engine
 
     async def _warm_up(self) -> None:
+        """The first call of a model costs more than any other; no caller is to pay for it."""
         second = np.zeros(INPUT_RATE_HZ, dtype=np.float32)
+        self.voice_activity().probability(second[:512])
         await self.completeness(second)
-        await self.transcribe(second, list(Language))
-        for language in self._models.language_models:
-            prompt = [Message("system", "Answer briefly."), Message("user", _WARM_UP_TEXT[language])]
-            async with aclosing(self.reply(prompt, language, max_tokens=4)) as pieces:
+        await self.transcribe(second, dict.fromkeys(Language, 1.0), deadline_s=0.0)
+        for language, text in _WARM_UP_TEXT.items():
+            async with aclosing(self.reply([Message("user", text)], language, 4)) as pieces:
                 async for _ in pieces:
                     pass
-        for language, text in _WARM_UP_TEXT.items():
-            async with aclosing(self.speak(text, language, self.voice(language, None), 1.0)) as samples:
-                async for _ in samples:
-                    pass
+            made_in_s = await self._time_to_speak(language, text)
+            if language is Language.EN:
+                made_in_s = await self._time_to_speak(language, text)
+                self.capacity = max(1, int(_BUSY_AT_MOST / made_in_s))
+
+    async def _time_to_speak(self, language: Language, text: str) -> float:
+        """Seconds of work for a second of speech."""
+        started, length = time.perf_counter(), 0
+        async with aclosing(self.speak(text, language, self.voices(language)[0], 1.0, deadline_s=0.0)) as pieces:
+            async for samples_24k in pieces:
+                length += samples_24k.size
+        return (time.perf_counter() - started) / max(length / OUTPUT_RATE_HZ, 0.1)
 
     def voice_activity(self) -> VoiceActivityStream:
-        """A fresh view of the detector for one conversation. Under a millisecond a frame, so it runs on the loop."""
+        """A detector for one conversation; fast enough to be called on the event loop."""
         return self._models.voice_activity.stream()
 
     async def completeness(self, samples_16k: FloatArray) -> float:
         """The probability that the speaker of this turn, shape (samples,), has finished."""
-        return await self._workers.turns.run(lambda: self._models.end_of_turn.completeness(samples_16k))
-
-    async def transcribe(self, samples_16k: FloatArray, languages: Sequence[Language]) -> Transcript:
-        """See `SpeechToText.transcribe`."""
-        prior = dict.fromkeys(languages, 1.0)
-        return await self._workers.hearing.run(
-            lambda: self._models.speech_to_text.transcribe(samples_16k, prior, draft=None, stop=Stop())
+        return await self._workers.turns.run(
+            lambda stop: self._models.end_of_turn.completeness(samples_16k, stop), deadline_s=_now_s()
         )
+
+    async def transcribe(
+        self,
+        samples_16k: FloatArray,
+        languages: Mapping[Language, float],
+        *,
+        draft: Transcript | None = None,
+        deadline_s: float = WHENEVER,
+    ) -> Transcript:
+        """See `SpeechToText.transcribe`. Without a deadline it gives way to whoever has one.
+
+        Raises:
+            Stopped: it gave way.
+        """
+        return await self._workers.hearing.run(
+            lambda stop: self._models.speech_to_text.transcribe(samples_16k, languages, draft=draft, stop=stop),
+            deadline_s=deadline_s,
+        )
+
+    async def prepare_reply(self, messages: Sequence[Message], language: Language) -> None:
+        """Have the language model read what will be the beginning of a prompt, if it has nothing else to do.
+
+        Raises:
+            Stopped: it had.
+        """
+        model = self._models.language_models[language]
+        await self._workers.thinking.run(lambda stop: model.prepare(messages), deadline_s=WHENEVER)
 
     def reply(self, messages: Sequence[Message], language: Language, max_tokens: int) -> AsyncGenerator[str]:
         """Stream an answer with the language model of `language`; close the generator to stop it."""
         model = self._models.language_models[language]
-        return self._workers.thinking.stream(lambda: model.reply(messages, max_tokens=max_tokens))
+        return self._workers.thinking.stream(
+            lambda stop: model.reply(messages, max_tokens=max_tokens), deadline_s=_now_s()
+        )
 
     def count_tokens(self, text: str, language: Language) -> int:
         return self._models.language_models[language].count_tokens(text)
 
-    def speak(self, text: str, language: Language, voice: str, speed: float) -> AsyncGenerator[FloatArray]:
-        """Stream one clause as pieces of 24 kHz float32; close the generator to stop it."""
+    def speak(
+        self, text: str, language: Language, voice: str, speed: float, *, deadline_s: float
+    ) -> AsyncGenerator[FloatArray]:
+        """Stream one clause as pieces of 24 kHz float32; close the generator to stop it.
+
+        `deadline_s` is when the caller has heard all there was before it.
+        """
         synthesiser = self._models.text_to_speech[language]
-        return self._workers.speaking.stream(lambda: synthesiser.speak(text, language, voice, speed))
+        return self._workers.speaking.stream(
+            lambda stop: synthesiser.speak(text, language, voice, speed=speed, stop=stop), deadline_s=deadline_s
+        )
 
     def voices(self, language: Language) -> tuple[str, ...]:
         """The voices that speak a language, the default first."""
@@ -112,5 +160,9 @@ class Engine:
         return wanted if wanted in names else names[0]
 
     async def aclose(self) -> None:
-        """Wait for what runs, drop what waits, and let the models go."""
+        """Stop what runs, drop what waits, and let the models go."""
         await asyncio.to_thread(self._workers.close)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

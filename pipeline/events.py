@@ -4,7 +4,8 @@
         -> ReplyStarted -> (ReplyText -> ReplyAudio...)... -> ReplyDone
 
 A turn in which nothing was understood ends with `TurnEmpty` in place of the reply, one whose models failed with
-`TurnFailed`. Times are seconds on the input's sample clock: the position in the caller's audio at which the thing
+`TurnFailed`. A caller who speaks over a reply ends it: its `ReplyDone` comes before the `SpeechStarted` of what
+interrupted it. Times are seconds on the input's sample clock: the position in the caller's audio at which the thing
 happened, so that no two machines' clocks have to agree.
 """
 
@@ -65,12 +66,13 @@ class TurnCommitted:
 
 @dataclass(frozen=True, slots=True)
 class Transcribed:
-    """`audio_s` is the length of the audio that was transcribed, in seconds."""
+    """`audio_s` is the length of the audio that was transcribed, in seconds; `message` its number in the history."""
 
     turn: int
     text: str
     language: Language
     audio_s: float
+    message: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +96,12 @@ class TurnFailed:
 
 @dataclass(frozen=True, slots=True)
 class ReplyStarted:
-    """`turn` is None for a reply that was asked for without speech."""
+    """`turn` is None for a reply that was asked for without speech; `message` is its number in the history."""
 
     reply: int
     turn: int | None
     language: Language
+    message: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +122,19 @@ class ReplyAudio:
 
 @dataclass(frozen=True, slots=True)
 class ReplyDone:
-    """The end of a reply. `text` is what was handed over to be spoken."""
+    """The end of a reply.
+
+    Attributes:
+        text: what was handed over to be spoken.
+        heard: what of it the caller had heard when this was told, guessed by the time that has passed.
+    """
 
     reply: int
     turn: int | None
     status: Literal["completed", "cancelled", "failed"]
     text: str
     language: Language
+    heard: str = ""
     prompt_tokens: int = 0
     reply_tokens: int = 0
     trace: Trace = field(default_factory=Trace)

@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from pipeline.lm.base import Message
 
+_MOST_MESSAGES = 500
+"""Kept where nobody asks for a prompt, which alone knows the budget."""
+
 
 class History:
-    """Messages, oldest first. `prompt` forgets from the front what no longer fits the language model's budget."""
+    """Messages, oldest first, each known by a number. `prompt` forgets from the front what no longer fits a budget."""
 
     def __init__(self) -> None:
-        self._messages: list[Message] = []
+        self._messages: dict[int, Message] = {}
+        self._numbers = itertools.count(1)
+        self.version = 0
+        """Grows with every change but forgetting."""
 
-    def __len__(self) -> int:
-        return len(self._messages)
+    def add(self, message: Message) -> int:
+        """Put at the end; returns its number. One without text is not told to anybody until it is given one."""
+        number = next(self._numbers)
+        self._messages[number] = message
+        if len(self._messages) > _MOST_MESSAGES:
+            del self._messages[next(iter(self._messages))]
+        self.version += 1
+        return number
 
-    def add(self, message: Message) -> None:
-        self._messages.append(message)
+    def amend(self, number: int, text: str) -> None:
+        """What was said after all; nothing happens if it has been forgotten."""
+        if number in self._messages and self._messages[number].text != text:
+            self._messages[number] = replace(self._messages[number], text=text)
+            self.version += 1
+
+    def remove(self, number: int) -> None:
+        """It was never said; nothing happens if it has been forgotten."""
+        if self._messages.pop(number, None) is not None:
+            self.version += 1
+
+    def text(self, number: int) -> str | None:
+        """What a message says; None if it has been forgotten."""
+        message = self._messages.get(number)
+        return message.text if message else None
 
     def prompt(
         self,
@@ -32,11 +59,12 @@ class History:
         What is `unsaid` comes after all that was said, and is not kept.
         """
         left = budget_tokens - count_tokens(instructions) - sum(count_tokens(message.text) for message in unsaid)
-        keep = len(self._messages)
-        while keep > 0:
-            left -= count_tokens(self._messages[keep - 1].text)
-            if left < 0 and (keep < len(self._messages) or unsaid):
+        kept: list[int] = []
+        for number, message in reversed(self._messages.items()):
+            left -= count_tokens(message.text)
+            if left < 0 and (kept or unsaid):
                 break
-            keep -= 1
-        del self._messages[:keep]
-        return [Message("system", instructions), *self._messages, *unsaid]
+            kept.append(number)
+        self._messages = {number: self._messages[number] for number in reversed(kept)}
+        told = [message for message in self._messages.values() if message.text]
+        return [Message("system", instructions), *told, *unsaid]

@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from pipeline.languages import Language
 from pipeline.lm.base import LanguageModel
@@ -15,7 +16,10 @@ from pipeline.stt.base import SpeechToText
 from pipeline.tts.base import TextToSpeech
 from pipeline.vad import VoiceActivity
 from pipeline.weights import WeightStore
-from pipeline.worker import REPLIES_AT_ONCE, Workers
+from pipeline.worker import Worker
+from pipeline.workers import REPLIES_AT_ONCE, Workers
+
+T = TypeVar("T")
 
 _CONTEXT_TOKENS = 2048
 
@@ -41,19 +45,19 @@ async def load_models(
     """Load each model in the worker that will run it, so that its library's threads get that worker's priority."""
     _require_embedded_engines()
     on_loading("voice activity")
-    voice_activity = await workers.turns.run(partial(_load_voice_activity, store))
+    voice_activity = await _load(workers.turns, partial(_load_voice_activity, store))
     on_loading("end of turn")
-    end_of_turn = await workers.turns.run(partial(_load_end_of_turn, store))
+    end_of_turn = await _load(workers.turns, partial(_load_end_of_turn, store))
     on_loading("speech to text")
-    speech_to_text = await workers.hearing.run(partial(_load_speech_to_text, profile, store))
+    speech_to_text = await _load(workers.hearing, partial(_load_speech_to_text, profile, store))
     on_loading("language model")
     language_models = {
-        name: await workers.thinking.run(partial(_load_language_model, name, profile, store))
+        name: await _load(workers.thinking, partial(_load_language_model, name, profile, store))
         for name in sorted(set(profile.language_model.engines.values()))
     }
     on_loading("text to speech")
     synthesisers = {
-        name: await workers.speaking.run(partial(_load_text_to_speech, name, profile, store))
+        name: await _load(workers.speaking, partial(_load_text_to_speech, name, profile, store))
         for name in sorted(set(profile.text_to_speech.engines.values()))
     }
     return Models(
@@ -63,6 +67,10 @@ async def load_models(
         language_models={code: language_models[name] for code, name in profile.language_model.engines.items()},
         text_to_speech={code: synthesisers[name] for code, name in profile.text_to_speech.engines.items()},
     )
+
+
+async def _load(worker: Worker, load: Callable[[], T]) -> T:
+    return await worker.run(lambda stop: load(), deadline_s=0.0)
 
 
 def _require_embedded_engines() -> None:

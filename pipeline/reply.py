@@ -7,18 +7,25 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
+from pipeline.audio import OUTPUT_RATE_HZ, FloatArray
 from pipeline.clauses import ClauseSplitter
 from pipeline.engine import Engine
 from pipeline.events import Event, ReplyAudio, ReplyDone, ReplyStarted, ReplyText, Trace, TurnFailed
 from pipeline.languages import Language
 from pipeline.lm.base import Message
 from pipeline.outbox import Outbox
+from pipeline.playback import Playback
 
 log = logging.getLogger(__name__)
 
 _CLAUSES_AHEAD = 2
+_PIECE_S = 0.1
+_CLOSE_ENOUGH_S = 0.001
+
+_Stage: TypeAlias = Literal["language_model", "text_to_speech"]
+_Status: TypeAlias = Literal["completed", "cancelled", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +44,18 @@ class ReplyRequest:
     trace: Trace
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """`text` is that of the clause which begins here, or None."""
+
+    text: str | None
+    samples_24k: FloatArray | None
+
+
 class _StageError(Exception):
     """A model failed; the cause is its own exception."""
 
-    def __init__(self, stage: Literal["language_model", "text_to_speech"]) -> None:
+    def __init__(self, stage: _Stage) -> None:
         super().__init__(stage)
         self.stage = stage
 
@@ -49,31 +64,61 @@ class Reply:
     """`run` it in a task. Nothing of it is told before `release`: it can be begun on a guess, and be cancelled unheard.
 
     A released reply ends with one `ReplyDone`: put by `run` itself, or by `withdraw` after a cancellation.
+
+    Args:
+        sample_clock: the position in the caller's audio, for the trace.
+        on_sent: told of each piece of audio that is sent, and when the caller's loudspeaker begins to play it.
     """
 
-    def __init__(self, request: ReplyRequest, engine: Engine, outbox: Outbox, now_s: Callable[[], float]) -> None:
-        self.text = ""
-        """What was handed over to be spoken."""
+    def __init__(
+        self,
+        request: ReplyRequest,
+        engine: Engine,
+        outbox: Outbox,
+        *,
+        sample_clock: Callable[[], float],
+        on_sent: Callable[[FloatArray, float], None],
+    ) -> None:
+        self.request = request
+        self._clock = asyncio.get_running_loop().time
+        self.playback = Playback(request.language, self._clock)
+        self._message = 0
         self._released = asyncio.Event()
         self._announced = asyncio.Event()
-        self._request = request
+        self._begun = asyncio.Event()
+        self._flows = asyncio.Event()
+        self._flows.set()
         self._engine = engine
         self._outbox = outbox
-        self._now_s = now_s
+        self._sample_clock = sample_clock
+        self._on_sent = on_sent
+        self._made_s = 0.0
         self._tokens = 0
 
-    def release(self) -> None:
-        """From now on it may be heard."""
+    def release(self, message: int) -> None:
+        """From now on it may be heard; `message` is its number in the history."""
+        self._message = message
         self._released.set()
 
+    def hold(self) -> None:
+        """Send no audio until `go_on`: somebody speaks, and it is not clear yet whether that ends the reply."""
+        self._flows.clear()
+
+    def go_on(self) -> None:
+        self._flows.set()
+
     async def run(self) -> None:
+        settings = self._engine.profile
         clauses: asyncio.Queue[str | None] = asyncio.Queue(_CLAUSES_AHEAD)
+        pieces: asyncio.Queue[_Piece | None] = asyncio.Queue(round(settings.text_to_speech.ahead_s / _PIECE_S))
         failed: _StageError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._announce())
+                tasks.create_task(self._watch(settings.language_model.reply_limit_s))
                 tasks.create_task(self._think(clauses))
-                tasks.create_task(self._say(clauses))
+                tasks.create_task(self._make(clauses, pieces))
+                tasks.create_task(self._send(pieces))
         except* _StageError as group:
             failed = next(error for error in group.exceptions if isinstance(error, _StageError))
             await self._announce()
@@ -82,18 +127,19 @@ class Reply:
             return
         log.error("the %s failed in a reply", failed.stage, exc_info=failed.__cause__)
         reason = f"the {failed.stage.replace('_', ' ')} failed, and this reply ends here; the conversation goes on"
-        await self._tell(TurnFailed(self._request.turn, failed.stage, reason))
+        await self._tell(TurnFailed(self.request.turn, failed.stage, reason))
         await self._tell(self._done("failed"))
 
     async def withdraw(self) -> None:
         """After `run` was cancelled: take back what nobody has fetched, and end the reply."""
 
         def unheard(event: Event) -> bool:
-            return isinstance(event, ReplyText | ReplyAudio) and event.reply == self._request.number
+            return isinstance(event, ReplyText | ReplyAudio) and event.reply == self.request.number
 
-        for event in await self._outbox.drop(unheard):
-            if isinstance(event, ReplyText):
-                self.text = self.text[: -len(event.text)]
+        taken = await self._outbox.drop(unheard)
+        samples = sum(event.samples_24k.size for event in taken if isinstance(event, ReplyAudio))
+        clauses = sum(isinstance(event, ReplyText) for event in taken)
+        self.playback.take_back(samples / OUTPUT_RATE_HZ, clauses)
         if self._announced.is_set():
             await self._outbox.put(self._done("cancelled"))
         else:
@@ -108,18 +154,23 @@ class Reply:
         await self._announced.wait()
         await self._outbox.put(event)
 
-    def _started(self) -> ReplyStarted:
-        return ReplyStarted(self._request.number, self._request.turn, self._request.language)
+    async def _watch(self, limit_s: float) -> None:
+        """A model that says nothing for so long hangs."""
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._begun.wait()
+        except TimeoutError as error:
+            raise _StageError("language_model" if self._tokens == 0 else "text_to_speech") from error
 
     async def _think(self, clauses: asyncio.Queue[str | None]) -> None:
-        request = self._request
+        request = self.request
         splitter = ClauseSplitter(request.language)
         try:
             async with aclosing(self._engine.reply(request.messages, request.language, request.max_tokens)) as pieces:
                 async for piece in pieces:
                     self._tokens += 1
                     if request.trace.first_token_s is None:
-                        request.trace.first_token_s = self._now_s()
+                        request.trace.first_token_s = self._sample_clock()
                     for clause in splitter.push(piece):
                         await clauses.put(clause)
         except Exception as error:
@@ -128,45 +179,70 @@ class Reply:
             await clauses.put(clause)
         await clauses.put(None)
 
-    async def _say(self, clauses: asyncio.Queue[str | None]) -> None:
-        request = self._request
+    async def _make(self, clauses: asyncio.Queue[str | None], pieces: asyncio.Queue[_Piece | None]) -> None:
         while (clause := await clauses.get()) is not None:
-            if request.trace.first_clause_s is None:
-                request.trace.first_clause_s = self._now_s()
-            if request.speak:
-                await self._speak(clause)
-            else:
-                await self._hand_over(clause)
+            if self.request.trace.first_clause_s is None:
+                self.request.trace.first_clause_s = self._sample_clock()
+            text: str | None = clause
+            if self.request.speak:
+                text = await self._speak(clause, pieces)
+            if text is not None:
+                self._begun.set()
+                await pieces.put(_Piece(text, None))
+        self._begun.set()
+        await pieces.put(None)
 
-    async def _speak(self, clause: str) -> None:
-        """The text of a clause goes out with its first audio, so that what the history keeps could have been heard."""
-        request = self._request
-        handed_over = False
+    async def _speak(self, clause: str, pieces: asyncio.Queue[_Piece | None]) -> str | None:
+        """The text of a clause goes out with its first audio; returned is that of one in which nothing is audible."""
+        request = self.request
+        text: str | None = clause
+        due_s = self._clock() + self._made_s - self.playback.played_s
         try:
-            async with aclosing(self._engine.speak(clause, request.language, request.voice, request.speed)) as pieces:
-                async for samples_24k in pieces:
+            spoken = self._engine.speak(clause, request.language, request.voice, request.speed, deadline_s=due_s)
+            async with aclosing(spoken):
+                async for samples_24k in spoken:
                     if request.trace.first_sample_s is None:
-                        request.trace.first_sample_s = self._now_s()
-                    if not handed_over:
-                        handed_over = True
-                        await self._hand_over(clause)
-                    await self._tell(ReplyAudio(request.number, samples_24k))
+                        request.trace.first_sample_s = self._sample_clock()
+                    self._begun.set()
+                    self._made_s += samples_24k.size / OUTPUT_RATE_HZ
+                    await pieces.put(_Piece(text, samples_24k))
+                    text = None
         except Exception as error:
             raise _StageError("text_to_speech") from error
-        if not handed_over:
-            await self._hand_over(clause)
+        return text
 
-    async def _hand_over(self, clause: str) -> None:
-        await self._tell(ReplyText(self._request.number, clause))
-        self.text += clause
+    async def _send(self, pieces: asyncio.Queue[_Piece | None]) -> None:
+        while (piece := await pieces.get()) is not None:
+            await self._announced.wait()
+            if piece.samples_24k is not None:
+                await self._wait_for_room()
+            if piece.text is not None:
+                self.playback.clause(piece.text)
+                await self._outbox.put(ReplyText(self.request.number, piece.text))
+            if piece.samples_24k is not None:
+                begins_at_s = self.playback.sent(piece.samples_24k.size / OUTPUT_RATE_HZ)
+                self._on_sent(piece.samples_24k, begins_at_s)
+                await self._outbox.put(ReplyAudio(self.request.number, piece.samples_24k))
 
-    def _done(self, status: Literal["completed", "cancelled", "failed"]) -> ReplyDone:
-        request = self._request
+    async def _wait_for_room(self) -> None:
+        """What was sent too far ahead could not be taken back from a caller who interrupts."""
+        lead_s = self._engine.profile.text_to_speech.lead_s
+        await self._flows.wait()
+        while (excess_s := self.playback.ahead_s - lead_s) > _CLOSE_ENOUGH_S:
+            await asyncio.sleep(excess_s)
+            await self._flows.wait()
+
+    def _started(self) -> ReplyStarted:
+        return ReplyStarted(self.request.number, self.request.turn, self.request.language, self._message)
+
+    def _done(self, status: _Status) -> ReplyDone:
+        request = self.request
         return ReplyDone(
             reply=request.number,
             turn=request.turn,
             status=status,
-            text=self.text,
+            text=self.playback.text,
+            heard=self.playback.heard(),
             language=request.language,
             prompt_tokens=request.prompt_tokens,
             reply_tokens=self._tokens,

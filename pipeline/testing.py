@@ -1,13 +1,24 @@
-"""Scripted models: a cascade that answers at once and always the same, for tests of whatever sits on top of it."""
+"""Scripted models: a cascade that always answers the same, for tests of whatever sits on top of it.
+
+Its models take no time, or exactly the time they are told to, on the clock of the event loop; so on a loop whose time
+is virtual a conversation of minutes is over in milliseconds, and comes out the same every time.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 
-from pipeline.audio import OUTPUT_RATE_HZ, FloatArray
+from pipeline.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, FloatArray
+from pipeline.conversation import Conversation, ConversationSettings
 from pipeline.engine import Engine
+from pipeline.events import Event
 from pipeline.languages import Language
 from pipeline.lm.base import Message
 from pipeline.loading import Models
@@ -15,10 +26,69 @@ from pipeline.profiles import Profile, load_profile
 from pipeline.stopping import Stop
 from pipeline.stt.base import Transcript
 from pipeline.vad import VoiceActivityStream
+from pipeline.worker import Runner
+from pipeline.workers import Workers
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 
 _SPEECH_RMS = 0.01
 _PIECE_S = 0.1
 _SECONDS_PER_CHARACTER = 0.05
+
+
+class Pace:
+    """How long what a scripted model does is to take; the model says it, its runner waits for it."""
+
+    def __init__(self) -> None:
+        self._owed_s = 0.0
+
+    def take(self, seconds: float) -> None:
+        self._owed_s += seconds
+
+    def settle(self) -> float:
+        owed_s, self._owed_s = self._owed_s, 0.0
+        return owed_s
+
+
+class OnTheLoop:
+    """A `Runner` without threads."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+
+    def start(
+        self, produce: Callable[[], Iterator[object]], deliver: Callable[[object], None], stop: Stop
+    ) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().create_task(self._work(produce, deliver, stop))
+
+    async def _work(
+        self, produce: Callable[[], Iterator[object]], deliver: Callable[[object], None], stop: Stop
+    ) -> None:
+        pieces = produce()
+        while True:
+            failure: Exception | None = None
+            piece: object = None
+            try:
+                piece = next(pieces)
+            except Exception as error:
+                failure = error
+            await _wait(self._pace.settle(), stop)
+            if isinstance(failure, StopIteration):
+                return
+            if failure is not None:
+                raise failure
+            deliver(piece)
+
+    def close(self) -> None:
+        """Nothing of it outlives the loop."""
+
+
+async def _wait(seconds: float, stop: Stop) -> None:
+    told = asyncio.Event()
+    with stop.interrupting(told.set), suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await told.wait()
 
 
 class ScriptedVoiceActivity:
@@ -31,51 +101,110 @@ class ScriptedVoiceActivity:
         return 1.0 if float(np.sqrt(np.mean(np.square(frame_16k)))) > _SPEECH_RMS else 0.0
 
 
-class ScriptedEndOfTurn:
-    """Gives the scripted probabilities one after the other, the last one for ever."""
+@dataclass
+class Script:
+    """What the models of a `scripted_engine` do. A sequence is used up one by one, and its last is for ever.
 
-    def __init__(self, probabilities: Sequence[float] = (1.0,)) -> None:
-        self._probabilities = list(probabilities)
+    Attributes:
+        heard: the transcript of each transcription in a pause or at an end; an exception is raised.
+        partly: the transcript of what is transcribed while somebody speaks.
+        ends: the probability that the sentence ends there, of each of `heard`.
+        completeness: what the end-of-turn model says, each time it is asked.
+        reply: the answer to the messages of a conversation.
+        language: that `auto` hears, in each of `heard`.
+        hearing_s: how long a transcription takes.
+        asking_s: how long the end-of-turn model takes.
+        thinking_s: how long the language model takes for each word.
+        speaking_s: how long the synthesiser takes for the first piece of each clause.
+        calls: what was asked of which model, in order: `hear`, `hear partly`, `ask`, `prepare`, `think`, `speak`.
+    """
 
-    def completeness(self, samples_16k: FloatArray) -> float:
-        return self._probabilities.pop(0) if len(self._probabilities) > 1 else self._probabilities[0]
+    heard: Sequence[str | Exception] = ("hello",)
+    partly: str = ""
+    ends: Sequence[float] = (1.0,)
+    completeness: Sequence[float | Exception] = (1.0,)
+    reply: Callable[[Sequence[Message]], str] = field(default=lambda messages: "Hi there.")
+    language: Sequence[Language] = (Language.EN,)
+    hearing_s: float = 0.0
+    asking_s: float = 0.0
+    thinking_s: float = 0.0
+    speaking_s: float = 0.0
+    calls: list[tuple[str, object]] = field(default_factory=list)
+    pace: Pace = field(default_factory=Pace)
 
 
-class ScriptedSpeechToText:
-    """Hears the scripted texts one after the other, the last one for ever."""
+class _Turns(Generic[T]):
+    """One after the other, the last one for ever; an exception is raised."""
 
-    def __init__(self, texts: Sequence[str], language: Language) -> None:
-        self._texts = list(texts)
-        self._language = language
+    def __init__(self, values: Sequence[T | Exception]) -> None:
+        self._values = list(values)
+
+    def next(self) -> T:
+        value = self._values.pop(0) if len(self._values) > 1 else self._values[0]
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+
+class _ScriptedEndOfTurn:
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._answers = _Turns[float](script.completeness)
+
+    def completeness(self, samples_16k: FloatArray, stop: Stop) -> float:
+        self._script.calls.append(("ask", samples_16k.size))
+        self._script.pace.take(self._script.asking_s)
+        return self._answers.next()
+
+
+class _ScriptedSpeechToText:
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._heard = _Turns[str](script.heard)
+        self._ends = _Turns[float](script.ends)
+        self._languages = _Turns[Language](script.language)
 
     def transcribe(
         self, samples_16k: FloatArray, languages: Mapping[Language, float], *, draft: Transcript | None, stop: Stop
     ) -> Transcript:
-        text = self._texts.pop(0) if len(self._texts) > 1 else self._texts[0]
-        return Transcript(text, next(iter(languages)) if len(languages) == 1 else self._language)
+        self._script.pace.take(self._script.hearing_s)
+        tail = samples_16k[-512:]
+        quiet = tail.size == 0 or float(np.sqrt(np.mean(np.square(tail)))) <= _SPEECH_RMS
+        self._script.calls.append(("hear" if quiet else "hear partly", draft.text if draft else None))
+        if not quiet:
+            return Transcript(self._script.partly, next(iter(languages)), 0.0)
+        language = self._languages.next()
+        heard = Transcript(self._heard.next(), language if language in languages else next(iter(languages)))
+        return Transcript(heard.text, heard.language, self._ends.next())
 
 
-class ScriptedLanguageModel:
-    """Answers a conversation by a function of it, word by word."""
-
-    def __init__(self, answer: Callable[[Sequence[Message]], str]) -> None:
-        self._answer = answer
+class _ScriptedLanguageModel:
+    def __init__(self, script: Script) -> None:
+        self._script = script
 
     def reply(self, messages: Sequence[Message], *, max_tokens: int) -> Iterator[str]:
-        for index, word in enumerate(self._answer(messages).split(" ")):
+        self._script.calls.append(("think", messages[-1].text))
+        for index, word in enumerate(self._script.reply(messages).split(" ")):
+            self._script.pace.take(self._script.thinking_s)
             yield word if index == 0 else f" {word}"
+
+    def prepare(self, messages: Sequence[Message]) -> None:
+        self._script.calls.append(("prepare", messages[-1].text))
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())
 
 
-class ScriptedTextToSpeech:
+class _ScriptedTextToSpeech:
     """Speaks any text as a soft 220 Hz tone, 50 ms a character, in pieces of 100 ms."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: Script) -> None:
         self.voices: dict[Language, tuple[str, ...]] = dict.fromkeys(Language, ("scripted",))
+        self._script = script
 
-    def speak(self, text: str, language: Language, voice: str, speed: float = 1.0) -> Iterator[FloatArray]:
+    def speak(self, text: str, language: Language, voice: str, *, speed: float, stop: Stop) -> Iterator[FloatArray]:
+        self._script.calls.append(("speak", text))
+        self._script.pace.take(self._script.speaking_s)
         seconds = len(text.strip()) * _SECONDS_PER_CHARACTER / speed
         tone = 0.1 * np.sin(2 * np.pi * 220 * np.arange(int(seconds * OUTPUT_RATE_HZ)) / OUTPUT_RATE_HZ)
         piece = int(_PIECE_S * OUTPUT_RATE_HZ)
@@ -84,29 +213,105 @@ class ScriptedTextToSpeech:
 
 
 def scripted_engine(
+    script: Script | None = None,
     *,
-    heard: str | Sequence[str] = "hello",
-    reply: str | Callable[[Sequence[Message]], str] = "Hi there.",
-    language: Language = Language.EN,
-    completeness: Sequence[float] = (1.0,),
     profile: Profile | None = None,
+    runner: Callable[[str, int, int], Runner] | None = None,
 ) -> Engine:
     """An engine without models.
 
     Args:
-        heard: the transcript of every turn, or of one turn after the other.
-        reply: the answer, or a function from the messages of the conversation to it.
-        language: the language that `auto` hears.
-        completeness: what the end-of-turn model says, one pause after the other.
+        script: what it does; hears "hello" and says "Hi there." by default.
         profile: the embedded one by default.
+        runner: where its models run, by a worker's name, slots and niceness; on the event loop by default.
     """
-    language_model = ScriptedLanguageModel((lambda messages: reply) if isinstance(reply, str) else reply)
-    synthesiser = ScriptedTextToSpeech()
+    script = script or Script()
     models = Models(
         voice_activity=ScriptedVoiceActivity(),
-        end_of_turn=ScriptedEndOfTurn(completeness),
-        speech_to_text=ScriptedSpeechToText([heard] if isinstance(heard, str) else heard, language),
-        language_models=dict.fromkeys(Language, language_model),
-        text_to_speech=dict.fromkeys(Language, synthesiser),
+        end_of_turn=_ScriptedEndOfTurn(script),
+        speech_to_text=_ScriptedSpeechToText(script),
+        language_models=dict.fromkeys(Language, _ScriptedLanguageModel(script)),
+        text_to_speech=dict.fromkeys(Language, _ScriptedTextToSpeech(script)),
     )
-    return Engine(models, profile or load_profile("embedded"))
+    workers = Workers(runner or (lambda name, slots, niceness: OnTheLoop(script.pace)))
+    return Engine(models, profile or load_profile("embedded"), workers)
+
+
+class ScriptedCaller:
+    """Holds a conversation in the event loop's time: speaks and keeps silent frame by frame, and hears everything.
+
+    Use as an async context manager: leaving it hangs up.
+
+    Attributes:
+        conversation: which it holds.
+        heard: what it was told so far, each event with the time on the loop at which it came.
+    """
+
+    FRAME_S = 0.02
+
+    def __init__(self, engine: Engine, settings: ConversationSettings | None = None) -> None:
+        self.conversation = Conversation(engine, settings)
+        self.heard: list[tuple[float, Event]] = []
+        self._loop = asyncio.get_running_loop()
+        self._listening: asyncio.Task[None]
+
+    async def __aenter__(self) -> Self:
+        await self.conversation.__aenter__()
+        self._listening = asyncio.create_task(self._listen())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.conversation.__aexit__(kind, error, trace)
+        await asyncio.wait([self._listening])
+
+    async def speak(self, seconds: float, *, level: float = 0.3) -> None:
+        """Frames of a tone, which the scripted detector takes for speech."""
+        await self.play((level * np.sin(np.arange(round(seconds * INPUT_RATE_HZ)) * 0.1)).astype(np.float32))
+
+    async def keep_silent(self, seconds: float) -> None:
+        await self.play(np.zeros(round(seconds * INPUT_RATE_HZ), np.float32))
+
+    async def play(self, samples_16k: FloatArray) -> None:
+        """Send audio as a sound card would: each frame when its last sample has been recorded."""
+        frame = round(self.FRAME_S * INPUT_RATE_HZ)
+        for start in range(0, samples_16k.size, frame):
+            await asyncio.sleep(self.FRAME_S)
+            await self.conversation.feed(samples_16k[start : start + frame])
+
+    def listen(self, listening: bool) -> None:
+        """Stop fetching events, or fetch them again."""
+        self._listening.cancel()
+        if listening:
+            self._listening = asyncio.create_task(self._listen())
+
+    async def until(self, kind: type[E], *, within_s: float = 30.0, count: int = 1) -> E:
+        """The event of that kind that is the `count`-th, silence being kept until it comes.
+
+        Raises:
+            TimeoutError: it does not.
+        """
+        ends_at_s = self._loop.time() + within_s
+        while len(found := self.all(kind)) < count:
+            if self._loop.time() >= ends_at_s:
+                raise TimeoutError(f"no {kind.__name__} within {within_s} s; told were {self.kinds()}")
+            await self.keep_silent(self.FRAME_S)
+        return found[count - 1]
+
+    def all(self, kind: type[E]) -> list[E]:
+        """Every event of one kind."""
+        return [event for _, event in self.heard if isinstance(event, kind)]
+
+    def at_s(self, event: Event) -> float:
+        """When it came, on the loop's clock."""
+        return next(at_s for at_s, other in self.heard if other is event)
+
+    def kinds(self) -> list[str]:
+        """The names of what came, in order; a run of one kind as one."""
+        names = [type(event).__name__ for _, event in self.heard]
+        return [name for name, before in zip(names, ["", *names], strict=False) if name != before]
+
+    async def _listen(self) -> None:
+        async for event in self.conversation.events():
+            self.heard.append((self._loop.time(), event))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias
@@ -18,11 +19,13 @@ class Onset:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
-    """Nothing but silence since `end_s`: perhaps the end of the turn.
+class Speaking:
+    """The turn goes on."""
 
-    Told after `pause_s`, and while it lasts again from `ask_s` on, each `recheck_s`.
-    """
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nothing but silence since `end_s`, for `silence_s` now: perhaps the end of the turn."""
 
     end_s: float
     silence_s: float
@@ -30,17 +33,17 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The speaker went on: what was made of the pause is void."""
+    """The speaker went on: what was made of the silence is void."""
 
 
 @dataclass(frozen=True, slots=True)
-class LimitReached:
-    """Silence since `end_s`, too long to be anything but the end; or a turn too long to be waited for."""
+class TooLong:
+    """A turn too long to be waited for."""
 
     end_s: float
 
 
-Step: TypeAlias = Onset | Pause | Resumed | LimitReached
+Step: TypeAlias = Onset | Speaking | Silence | Resumed | TooLong
 
 
 class _State(Enum):
@@ -60,20 +63,37 @@ class TurnDetector:
         """Unbroken speech (in SILENCE and PAUSE) or silence (in SPEECH) just before now."""
         self._start_s = 0.0
         self._end_s = 0.0
-        self._next_check_s = 0.0
+        self._level_db = -math.inf
+        self._loudest_db = -math.inf
 
-    def push(self, probability: float, silence_limit_s: float) -> Step | None:
-        """Take in the next frame of 512 samples at 16 kHz; at most one thing happens in it."""
+    @property
+    def lasted_s(self) -> float:
+        """Since the onset, silence at the end left out."""
+        return self._end_s - self._start_s
+
+    @property
+    def silence(self) -> Silence | None:
+        """The pause that goes on just now, if any."""
+        if self._state is not _State.PAUSE or self._run_s > 0.0:
+            return None
+        return Silence(self._end_s, self._now_s - self._end_s)
+
+    def push(self, probability: float, level_db: float) -> Step | None:
+        """Take in the next frame of 512 samples at 16 kHz: the probability of speech in it, and its level in dBFS.
+
+        None outside of turns, and in a pause while it is not clear whether somebody speaks.
+        """
         self._now_s += FRAME_S
+        self._level_db = level_db
         is_speech = probability >= self._settings.speech_threshold
         is_silence = probability < self._settings.silence_threshold
         match self._state:
             case _State.SILENCE:
                 return self._in_silence(is_speech, is_silence)
             case _State.SPEECH:
-                return self._in_speech(is_speech, is_silence, silence_limit_s)
+                return self._in_speech(is_speech, is_silence)
             case _State.PAUSE:
-                return self._in_pause(is_speech, is_silence, silence_limit_s)
+                return self._in_pause(is_speech, is_silence)
 
     def end_turn(self) -> None:
         """The turn was decided to be over: wait for the next onset."""
@@ -95,33 +115,29 @@ class TurnDetector:
             return None
         self._start_s = self._now_s - self._run_s
         self._end_s = self._now_s
+        self._loudest_db = self._level_db
         self._enter(_State.SPEECH)
         return Onset(self._start_s)
 
-    def _in_speech(self, is_speech: bool, is_silence: bool, silence_limit_s: float) -> Step | None:
+    def _in_speech(self, is_speech: bool, is_silence: bool) -> Step:
         if self._now_s - self._start_s >= self._settings.longest_turn_s:
-            return LimitReached(self._now_s)
+            return TooLong(self._now_s)
         if is_speech:
-            self._end_s = self._now_s
+            self._loudest_db = max(self._loudest_db, self._level_db)
+            # The detector calls breath and reverberation speech for a while after the last word.
+            if self._level_db >= self._loudest_db - self._settings.fading_db:
+                self._end_s = self._now_s
             self._run_s = 0.0
         elif is_silence:
             self._run_s += FRAME_S
-        pause_s = min(self._settings.pause_s, silence_limit_s)
-        if self._run_s < pause_s:
-            return None
+        if self._run_s < self._settings.pause_s:
+            return Speaking()
         self._enter(_State.PAUSE)
-        self._next_check_s = self._end_s + self._settings.ask_s
-        return Pause(self._end_s, self._now_s - self._end_s)
+        return Silence(self._end_s, self._now_s - self._end_s)
 
-    def _in_pause(self, is_speech: bool, is_silence: bool, silence_limit_s: float) -> Step | None:
+    def _in_pause(self, is_speech: bool, is_silence: bool) -> Step | None:
         if self._speech_lasts(is_speech, is_silence):
             self._end_s = self._now_s
             self._enter(_State.SPEECH)
             return Resumed()
-        silence_s = self._now_s - self._end_s
-        if silence_s >= silence_limit_s and self._run_s == 0.0:
-            return LimitReached(self._end_s)
-        if self._now_s >= self._next_check_s and self._run_s == 0.0:
-            self._next_check_s += self._settings.recheck_s
-            return Pause(self._end_s, silence_s)
-        return None
+        return self.silence

@@ -1,72 +1,76 @@
-"""Threads that run models, seen from the event loop.
+"""What runs a model: one job at a time, the most urgent first, seen from the event loop.
 
-A model blocks, so it runs in a thread of its own; and it must never delay the loop that moves audio, so its thread, and
-every thread its library starts from there, runs at a lower priority.
+A model blocks, so its jobs run in a thread; and it must never delay the loop that moves audio, so that thread, and
+every thread its library starts from there, runs at a lower priority. Which job is next is decided on the loop, where
+every conversation can change its mind until the job begins, and stop it when it has.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
+import math
 import os
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import aclosing, closing
 from functools import partial
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
+
+from pipeline.stopping import Stop, Stopped
 
 T = TypeVar("T")
 
-REPLIES_AT_ONCE = 4
+MOST_WAITING = 256
+"""Jobs that may wait for one model. No conversation asks for more than a few at a time."""
 
-_END = object()
+WHENEVER = math.inf
+"""The deadline of what is worth doing only while nobody else wants the model: it gives way even when it has begun."""
 
 
-class Worker:
-    """One or more threads for one model; work waits its turn in the order it came."""
+class OverloadedError(RuntimeError):
+    """More work is waiting for a model than it will get through."""
 
-    def __init__(self, name: str, *, threads: int = 1, niceness: int = 5) -> None:
-        step_back = partial(_step_back, niceness)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=step_back)
 
-    async def run(self, call: Callable[[], T]) -> T:
-        """Run `call` in the worker. If the caller is cancelled while it waits its turn, it is never run."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+class Runner(Protocol):
+    """Where the jobs of a worker run."""
 
-    async def stream(self, produce: Callable[[], Iterator[T]]) -> AsyncGenerator[T]:
-        """Iterate over `produce()` in the worker. Closing this generator closes that iterator after its current piece.
+    def start(
+        self, produce: Callable[[], Iterator[object]], deliver: Callable[[object], None], stop: Stop
+    ) -> asyncio.Future[None]:
+        """Iterate over `produce()`, which looks at `stop`, and call `deliver` on the loop with each piece.
 
-        The worker never waits for the consumer, or a slow one would hold up everybody behind it; so what is produced in
-        one go must be small (a clause, a short reply).
+        Done when nothing of it runs any more.
         """
-        loop = asyncio.get_running_loop()
-        pieces: asyncio.Queue[object] = asyncio.Queue()
-        stopped = threading.Event()
-
-        def work() -> None:
-            try:
-                # Engines are generators, and closing one is how its model is told to stop.
-                with closing(cast(Generator[T], produce())) as iterator:
-                    for piece in iterator:
-                        if stopped.is_set():
-                            return
-                        loop.call_soon_threadsafe(pieces.put_nowait, piece)
-            finally:
-                loop.call_soon_threadsafe(pieces.put_nowait, _END)
-
-        done = loop.run_in_executor(self._pool, work)
-        try:
-            while (piece := await pieces.get()) is not _END:
-                yield cast(T, piece)
-            await done
-        finally:
-            stopped.set()
-            done.cancel()
+        ...
 
     def close(self) -> None:
-        """Drop what waits and wait for what runs. Blocks: call it off the loop."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Wait for what runs. Blocks: call it off the loop."""
+        ...
+
+
+class Threads:
+    """A `Runner` of real threads."""
+
+    def __init__(self, name: str, count: int, *, niceness: int) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name, initializer=partial(_step_back, niceness))
+
+    def start(
+        self, produce: Callable[[], Iterator[object]], deliver: Callable[[object], None], stop: Stop
+    ) -> asyncio.Future[None]:
+        loop = asyncio.get_running_loop()
+
+        def work() -> None:
+            for piece in produce():
+                loop.call_soon_threadsafe(deliver, piece)
+
+        return loop.run_in_executor(self._pool, work)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
 
 
 def _step_back(niceness: int) -> None:
@@ -74,17 +78,116 @@ def _step_back(niceness: int) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
 
 
-class Workers:
-    """One worker a model, so that none waits for another; llama.cpp batches several replies by itself."""
+_END = object()
 
-    def __init__(self) -> None:
-        self.turns = Worker("end-of-turn")
-        self.hearing = Worker("speech-to-text")
-        # It writes faster than its text can be spoken: what it does while the synthesiser speaks is not waited for.
-        self.thinking = Worker("language-model", threads=REPLIES_AT_ONCE, niceness=15)
-        self.speaking = Worker("text-to-speech")
+
+class _Job:
+    def __init__(self, produce: Callable[[Stop], Iterator[object]], deadline_s: float) -> None:
+        self.deadline_s = deadline_s
+        self.stop = Stop()
+        # Bounded by what one job can make: a clause of speech, a reply of a few dozen tokens.
+        self.pieces: asyncio.Queue[object] = asyncio.Queue()
+        self.failure: BaseException | None = None
+        self._produce = produce
+
+    def iterate(self) -> Iterator[object]:
+        """The pieces, for as long as nobody tells it to stop. Runs where the model runs."""
+        # Engines are generators, and closing one is how its model is told to stop.
+        with closing(cast(Generator[object], self._produce(self.stop))) as pieces:
+            for piece in pieces:
+                if self.stop.told:
+                    return
+                yield piece
+
+
+class Worker:
+    """Runs at most `slots` jobs at once. Use from one event loop."""
+
+    def __init__(self, runner: Runner, *, slots: int = 1) -> None:
+        self._runner = runner
+        self._free = slots
+        self._waiting: list[tuple[float, int, _Job]] = []
+        self._running: set[_Job] = set()
+        self._numbers = itertools.count()
+        self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that have not begun."""
+        return len(self._waiting)
+
+    async def run(self, call: Callable[[Stop], T], *, deadline_s: float) -> T:
+        """The result of `call`. To cancel the caller is to stop the job, begun or not.
+
+        Raises:
+            Stopped: the job gave way: its deadline was `WHENEVER`, and somebody wanted the model.
+            OverloadedError: too many are waiting.
+        """
+
+        def once(stop: Stop) -> Iterator[T]:
+            yield call(stop)
+
+        async with aclosing(self.stream(once, deadline_s=deadline_s)) as results:
+            async for result in results:
+                return result
+        raise Stopped
+
+    async def stream(self, produce: Callable[[Stop], Iterator[T]], *, deadline_s: float) -> AsyncGenerator[T]:
+        """The pieces of `produce`, as they come. Closing this generator stops the job, begun or not.
+
+        The worker never waits for the consumer, or a slow one would hold up everybody behind it; so what is produced in
+        one go must be small.
+
+        Raises: as `run` does.
+        """
+        job = _Job(produce, deadline_s)
+        self._submit(job)
+        try:
+            while (piece := await job.pieces.get()) is not _END:
+                yield cast(T, piece)
+            if job.failure is not None:
+                raise job.failure
+        finally:
+            self._abandon(job)
 
     def close(self) -> None:
-        """Blocks until what runs is through: call it off the loop."""
-        for worker in (self.turns, self.hearing, self.thinking, self.speaking):
-            worker.close()
+        """Drop what waits, stop what runs, and wait for that. Blocks: call it off the loop."""
+        self._closed = True
+        self._waiting.clear()
+        for job in self._running:
+            job.stop.tell()
+        self._runner.close()
+
+    def _submit(self, job: _Job) -> None:
+        if len(self._waiting) >= MOST_WAITING:
+            raise OverloadedError(f"{MOST_WAITING} jobs wait for this model; try again when fewer callers speak")
+        heapq.heappush(self._waiting, (job.deadline_s, next(self._numbers), job))
+        self._begin_next()
+        if self._waiting and job.deadline_s < WHENEVER:
+            giving_way = (running for running in self._running if running.deadline_s == WHENEVER)
+            if (running := next(giving_way, None)) is not None:
+                running.stop.tell()
+
+    def _abandon(self, job: _Job) -> None:
+        job.stop.tell()
+        kept = [entry for entry in self._waiting if entry[2] is not job]
+        if len(kept) < len(self._waiting):
+            self._waiting = kept
+            heapq.heapify(self._waiting)
+
+    def _begin_next(self) -> None:
+        while self._free and self._waiting and not self._closed:
+            _, _, job = heapq.heappop(self._waiting)
+            self._free -= 1
+            self._running.add(job)
+            future = self._runner.start(job.iterate, job.pieces.put_nowait, job.stop)
+            future.add_done_callback(partial(self._ended, job))
+
+    def _ended(self, job: _Job, future: asyncio.Future[None]) -> None:
+        self._free += 1
+        self._running.discard(job)
+        job.failure = Stopped() if future.cancelled() else future.exception()
+        if job.failure is None and job.stop.told:
+            job.failure = Stopped()
+        job.pieces.put_nowait(_END)
+        self._begin_next()

@@ -20,6 +20,10 @@ class LanguageModel(Protocol):
         """Stream the answer to the last message, piece by piece (about a token each). Closing the iterator stops it."""
         ...
 
+    def prepare(self, messages: Sequence[Message]) -> None:
+        """Read the beginning of a prompt ahead of time: the last message is not complete yet."""
+        ...
+
     def count_tokens(self, text: str) -> int:
         """How many tokens `text` takes, for usage figures and for trimming history."""
         ...

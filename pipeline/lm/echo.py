@@ -15,6 +15,9 @@ class Echo:
                 yield message.text
                 return
 
+    def prepare(self, messages: Sequence[Message]) -> None:
+        """There is nothing to prepare."""
+
     def count_tokens(self, text: str) -> int:
         """Characters: the echo has no vocabulary."""
         return len(text)

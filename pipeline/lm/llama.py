@@ -85,6 +85,11 @@ class Llama:
             closed.set()
             thread.join()
 
+    def prepare(self, messages: Sequence[Message]) -> None:
+        """See `LanguageModel`. What was read stays in a slot, where the prompt that goes on with it is looked for."""
+        for _ in self.reply(messages, max_tokens=0):
+            pass
+
     def count_tokens(self, text: str) -> int:
         """An estimate, about four bytes a token: exact counts would need a round trip through the model's queue."""
         return len(text.encode()) // 4 + 1

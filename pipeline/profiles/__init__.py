@@ -25,14 +25,19 @@ class TurnProfile:
 
     speech_threshold: float
     silence_threshold: float
+    fading_db: float
     onset_s: float
     pause_s: float
     ask_s: float
-    recheck_s: float
-    complete_threshold: float
-    silence_limit_s: float
+    ask_again_s: float
+    voice_weight: float
+    waits: tuple[tuple[float, float], ...]
+    longest_wait_s: float
     prefix_s: float
+    partial_s: float
+    settle_s: float
     longest_turn_s: float
+    interrupt_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class SpeechToTextProfile:
 
 @dataclass(frozen=True, slots=True)
 class LanguageModelProfile:
+    reply_limit_s: float
     max_reply_tokens: int
     history_tokens: int
     engines: dict[Language, str]
@@ -54,6 +60,8 @@ class LanguageModelProfile:
 @dataclass(frozen=True, slots=True)
 class TextToSpeechProfile:
     threads: int
+    lead_s: float
+    ahead_s: float
     engines: dict[Language, str]
 
 
@@ -104,6 +112,8 @@ def _section(kind: type[_Section], profile: str, section: str, table: dict[str, 
         raise ProfileError(
             f"profile {profile}: [{section}] must have exactly {sorted(wanted)}; look at {sorted(wrong)}"
         )
+    if "waits" in values:
+        values["waits"] = tuple((float(least), float(silence_s)) for least, silence_s in values["waits"])
     if "engines" in values:
         if missing := set(Language).difference(values["engines"]):
             raise ProfileError(f"profile {profile}: [{section}.engines] names no engine for {sorted(missing)}")

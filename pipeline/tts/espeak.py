@@ -8,6 +8,7 @@ import soxr
 
 from pipeline.audio import OUTPUT_RATE_HZ, FloatArray
 from pipeline.languages import Language
+from pipeline.stopping import Stop
 from pipeline.tts.espeak_ng import espeak_ng
 from pipeline.tts.mastering import master, pause_after, pieces
 from pipeline.tts.speakable import speakable
@@ -25,8 +26,8 @@ class Espeak:
     def __init__(self) -> None:
         self._espeak = espeak_ng()
 
-    def speak(self, text: str, language: Language, voice: str, speed: float = 1.0) -> Iterator[FloatArray]:
-        """As in `TextToSpeech`.
+    def speak(self, text: str, language: Language, voice: str, *, speed: float, stop: Stop) -> Iterator[FloatArray]:
+        """As in `TextToSpeech`. A clause takes some ten milliseconds, too few to be stopped in.
 
         Raises:
             ValueError: another language than Korean, or another voice than `espeak-ko`.

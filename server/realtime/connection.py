@@ -93,7 +93,7 @@ class RealtimeConnection:
             case AudioCommit():
                 await self._commit()
             case AudioClear():
-                self._conversation.clear()
+                await self._conversation.clear()
                 await self._send({"type": "input_audio_buffer.cleared"})
             case OutputAudioClear():
                 raise ProtocolError(
@@ -102,16 +102,20 @@ class RealtimeConnection:
                 )
             case ItemCreate():
                 item, previous, text = self._items.create(event)
-                self._conversation.add_message(event.item.role, text)
+                item.message = self._conversation.add_message(event.item.role, text)
                 await self._send({"type": "conversation.item.added", "previous_item_id": previous, "item": item.told()})
                 await self._send({"type": "conversation.item.done", "previous_item_id": previous, "item": item.told()})
             case ItemDelete(item_id=item_id):
-                self._items.delete(item_id)
+                item = self._items.delete(item_id)
+                if item.message is not None:
+                    self._conversation.forget_message(item.message)
                 await self._send({"type": "conversation.item.deleted", "item_id": item_id})
             case ItemRetrieve(item_id=item_id):
                 await self._send({"type": "conversation.item.retrieved", "item": self._items.retrieve(item_id).told()})
             case ItemTruncate(item_id=item_id, content_index=content_index, audio_end_ms=audio_end_ms):
-                self._items.truncate(item_id, content_index, audio_end_ms)
+                item, heard = self._items.truncate(item_id, content_index, audio_end_ms)
+                if item.message is not None:
+                    self._conversation.truncate_message(item.message, heard)
                 await self._send(
                     {
                         "type": "conversation.item.truncated",

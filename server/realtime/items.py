@@ -17,6 +17,7 @@ class Item:
 
     Attributes:
         content: its parts, as the protocol spells them.
+        message: its number in the history of the conversation, once it is there.
         clauses: of a spoken item, each clause with the position at which its audio ends, in samples at 24 kHz.
     """
 
@@ -24,6 +25,7 @@ class Item:
     role: str
     content: list[JsonObject]
     status: str = "completed"
+    message: int | None = None
     clauses: list[tuple[str, int]] = field(default_factory=list)
 
     def told(self) -> JsonObject:
@@ -76,11 +78,11 @@ class Items:
     def retrieve(self, item_id: str) -> Item:
         return self._items[self._find(item_id, "item_retrieve_invalid_item_id")]
 
-    def delete(self, item_id: str) -> None:
-        del self._items[self._find(item_id, "item_delete_invalid_item_id")]
+    def delete(self, item_id: str) -> Item:
+        return self._items.pop(self._find(item_id, "item_delete_invalid_item_id"))
 
-    def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> None:
-        """Keep of a spoken item the clauses that were heard to their end.
+    def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> tuple[Item, str]:
+        """Keep of a spoken item the clauses that were heard to their end; returns it with its text from now on.
 
         Raises:
             ProtocolError: no such item, one without audio, or an end beyond its audio.
@@ -104,7 +106,9 @@ class Items:
                 param="audio_end_ms",
             )
         item.clauses = [(text, end) for text, end in item.clauses if end * 1000 <= audio_end_ms * 24_000]
-        item.content[content_index]["transcript"] = "".join(text for text, _ in item.clauses)
+        text = "".join(text for text, _ in item.clauses)
+        item.content[content_index]["transcript"] = text
+        return item, text
 
     def _index(self, item_id: str) -> int | None:
         return next((index for index, item in enumerate(self._items) if item.id == item_id), None)

@@ -68,14 +68,15 @@ class Telling:
                 }
             case TurnCommitted(turn, start_s, end_s):
                 yield from self._committed(turn, end_s - start_s)
-            case Transcribed(turn, text, _, audio_s):
+            case Transcribed(turn, text, _, audio_s, message):
+                self._item(turn).message = message
                 yield from self._transcribed(turn, text, audio_s)
             case TurnEmpty(turn):
                 yield from self._transcribed(turn, "", self._lengths_s[turn])
             case TurnFailed():
                 yield from self._failed(event)
-            case ReplyStarted(_, turn):
-                yield from self._reply_started(turn)
+            case ReplyStarted(_, turn, _, message):
+                yield from self._reply_started(turn, message)
             case ReplyText(_, text) if self.response:
                 yield from self.response.clause(text)
             case ReplyAudio(_, samples_24k) if self.response:
@@ -134,7 +135,7 @@ class Telling:
         self._lengths_s.pop(turn, None)
         self._turns.pop(turn, None)
 
-    def _reply_started(self, turn: int | None) -> Iterator[JsonObject]:
+    def _reply_started(self, turn: int | None, message: int | None) -> Iterator[JsonObject]:
         asked = ResponseSettings()
         if turn is None:
             asked, self.asked = self.asked, asked
@@ -145,12 +146,13 @@ class Telling:
             conversation_id=self._conversation_id,
             now_s=self._now_s,
         )
+        self.response.item.message = message
         yield from self.response.started(self._items.append(self.response.item))
 
     def _reply_done(self, reply: ReplyDone) -> Iterator[JsonObject]:
         if self.response is None:
             # Cancelled before it began, and told all the same: a client may be waiting for it by its metadata.
-            yield from self._reply_started(reply.turn)
+            yield from self._reply_started(reply.turn, None)
         response, self.response = self.response, None
         by_client, self._cancelled_by_client = self._cancelled_by_client, False
         if response:

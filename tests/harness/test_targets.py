@@ -19,7 +19,7 @@ from harness.targets.endpoint import EndpointTarget
 from harness.targets.health import ask_health, describe_by_health, health_url
 from harness.targets.in_process import InProcessTarget
 from harness.targets.realtime import RealtimeTarget
-from pipeline.testing import scripted_engine
+from pipeline.testing import Script, scripted_engine
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ async def test_a_missing_extra_names_its_install_line(monkeypatch: pytest.Monkey
 
 def test_in_process_a_turn_is_heard_answered_and_traced(make_clip) -> None:
     async def turn() -> Any:
-        engine = scripted_engine(heard="hello", reply="Hi there.")
+        engine = scripted_engine(Script(heard=["hello"], reply=lambda messages: "Hi there."))
         try:
             target = InProcessTarget(engine)
             return await replay(make_clip(seconds=1.0, speech_end_s=1.0), target), await target.describe()

@@ -80,7 +80,23 @@ def test_a_mark_at_the_end_of_what_came_so_far_waits() -> None:
 
 def test_without_a_mark_the_first_clause_ends_at_a_word() -> None:
     text = "one two three four five six seven eight nine ten eleven"
-    assert split(text, Language.EN) == ["one two three four ", "five six seven eight nine ten eleven"]
+    assert split(text, Language.EN) == ["one two three four five six ", "seven eight nine ten eleven"]
+
+
+@pytest.mark.parametrize(
+    ("language", "clauses"),
+    [
+        (Language.EN, ["I'm sorry ", "for your loss."]),
+        (Language.EN, ["The two pools ", "of genetic variation"]),
+        (Language.EN, ["The West ", "is a major contributor"]),
+        (Language.EN, ["I'm ready ", "to assist."]),
+        (Language.EN, ["I'm glad forests ", "are green."]),
+        (Language.FR, ["Je pense ", "que oui."]),
+        (Language.ES, ["La capital ", "de Francia"]),
+    ],
+)
+def test_the_first_clause_ends_before_a_phrase(language: Language, clauses: list[str]) -> None:
+    assert split("".join(clauses), language) == clauses
 
 
 def test_an_early_comma_is_used_when_no_better_mark_comes() -> None:
@@ -107,8 +123,8 @@ def test_later_clauses_are_longer() -> None:
 def test_short_sentences_after_the_first_go_together() -> None:
     assert split("Hello there. Yes. No. Maybe one. Good.", Language.EN) == [
         "Hello there. ",
-        "Yes. No. ",
-        "Maybe one. Good.",
+        "Yes. No. Maybe one. ",
+        "Good.",
     ]
 
 

@@ -1,33 +1,28 @@
-"""One caller, with scripted models: turns, replies, interruptions and failures, in the order events promise."""
+"""One caller, scripted models, a virtual clock: turns, replies and failures, in the order that events promise."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from pipeline.audio import INPUT_RATE_HZ, FloatArray
+from harness.virtual_time import run
 from pipeline.conversation import (
     AudioBufferFullError,
-    Conversation,
     ConversationSettings,
     NothingToCommitError,
     ReplyActiveError,
 )
-from pipeline.engine import Engine
 from pipeline.events import (
-    Event,
     ReplyAudio,
     ReplyDone,
     ReplyStarted,
     ReplyText,
     SpeechStarted,
-    SpeechStopped,
     Transcribed,
     TurnCommitted,
     TurnEmpty,
@@ -35,396 +30,498 @@ from pipeline.events import (
 )
 from pipeline.languages import Language
 from pipeline.lm.base import Message
-from pipeline.stt.base import Transcript
-from pipeline.testing import scripted_engine
+from pipeline.profiles import load_profile
+from pipeline.testing import Script, ScriptedCaller, scripted_engine
 
-E = TypeVar("E")
-
-
-def speech(seconds: float) -> FloatArray:
-    return (0.3 * np.sin(np.arange(int(seconds * INPUT_RATE_HZ)) * 0.1)).astype(np.float32)
-
-
-def silence(seconds: float) -> FloatArray:
-    return np.zeros(int(seconds * INPUT_RATE_HZ), dtype=np.float32)
-
-
-class Caller:
-    """A conversation with somebody who listens to it."""
-
-    def __init__(self, conversation: Conversation) -> None:
-        self.conversation = conversation
-        self.seen: list[Event] = []
-        self._events = conversation.events()
-
-    async def say(self, *pieces: FloatArray) -> None:
-        for piece in pieces:
-            for start in range(0, piece.size, 320):
-                await self.conversation.feed(piece[start : start + 320])
-
-    async def until(self, kind: type[E]) -> E:
-        """Fetch events until one of this kind comes."""
-        async for event in self._events:
-            self.seen.append(event)
-            if isinstance(event, kind):
-                return event
-        raise AssertionError(f"the conversation ended without {kind.__name__}; it said {self.seen}")
-
-    def kinds(self) -> list[str]:
-        """The names of what was seen; runs of reply audio as one."""
-        names = [type(event).__name__ for event in self.seen]
-        return [
-            name for name, before in zip(names, ["", *names], strict=False) if name != before or name != "ReplyAudio"
-        ]
+WHOLE_TURN = [
+    "SpeechStarted",
+    "SpeechStopped",
+    "TurnCommitted",
+    "Transcribed",
+    "ReplyStarted",
+    "ReplyText",
+    "ReplyAudio",
+    "ReplyDone",
+]
+PROFILE = load_profile("embedded")
+FAST_S = PROFILE.turns.waits[0][1]
 
 
-@asynccontextmanager
-async def calling(engine: Engine, settings: ConversationSettings | None = None) -> AsyncIterator[Caller]:
-    async with asyncio.timeout(20), Conversation(engine, settings, clock=lambda: 0.0) as conversation:
-        yield Caller(conversation)
-    await engine.aclose()
+def call(
+    script: Script, hold: Callable[[ScriptedCaller], Coroutine[Any, Any, None]], **settings: Any
+) -> ScriptedCaller:
+    """Hold one conversation in virtual time."""
+
+    async def main() -> ScriptedCaller:
+        before = asyncio.all_tasks()
+        engine = scripted_engine(script)
+        async with ScriptedCaller(engine, ConversationSettings(**settings)) as caller:
+            await hold(caller)
+        assert asyncio.all_tasks() == before
+        await engine.aclose()
+        return caller
+
+    return run(main())
 
 
-@pytest.mark.asyncio
-async def test_a_turn_is_heard_and_answered_in_order() -> None:
-    async with calling(scripted_engine(heard="what time is it", reply="It is late. Go to bed.")) as caller:
-        await caller.say(silence(0.5), speech(1.0), silence(0.6))
-        done = await caller.until(ReplyDone)
-        heard = next(event for event in caller.seen if isinstance(event, Transcribed))
-        committed = next(event for event in caller.seen if isinstance(event, TurnCommitted))
-        text = "".join(event.text for event in caller.seen if isinstance(event, ReplyText))
-    assert caller.kinds() == [
-        "SpeechStarted",
-        "SpeechStopped",
-        "TurnCommitted",
-        "Transcribed",
-        "ReplyStarted",
-        "ReplyText",
-        "ReplyAudio",
-        "ReplyText",
-        "ReplyAudio",
-        "ReplyDone",
-    ]
+async def one_turn(caller: ScriptedCaller) -> None:
+    await caller.keep_silent(0.5)
+    await caller.speak(1.0)
+    await caller.until(ReplyDone)
+
+
+class Prompts:
+    """Answers, and keeps what was asked."""
+
+    def __init__(self, *answers: str) -> None:
+        self.seen: list[list[Message]] = []
+        self._answers = list(answers)
+
+    def __call__(self, messages: Sequence[Message]) -> str:
+        self.seen.append(list(messages))
+        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+
+    def last(self) -> list[tuple[str, str]]:
+        return [(message.role, message.text) for message in self.seen[-1][1:]]
+
+
+def test_a_turn_is_heard_and_answered_in_order() -> None:
+    caller = call(Script(heard=["what time is it"], reply=lambda messages: "It is late."), one_turn)
+    assert caller.kinds() == WHOLE_TURN
+    (heard,), (committed,), (done,) = caller.all(Transcribed), caller.all(TurnCommitted), caller.all(ReplyDone)
     assert (heard.text, heard.language) == ("what time is it", Language.EN)
     assert (committed.start_s, committed.end_s) == pytest.approx((0.5, 1.5), abs=0.04)
-    assert done.status == "completed"
-    assert done.text == text == "It is late. Go to bed."
+    assert (done.status, done.text) == ("completed", "It is late.")
 
 
-@pytest.mark.asyncio
-async def test_the_trace_is_on_the_sample_clock_and_in_order() -> None:
-    async with calling(scripted_engine()) as caller:
-        await caller.say(silence(0.5), speech(1.0), silence(0.6))
-        trace = (await caller.until(ReplyDone)).trace
+def test_a_reply_is_spoken_clause_by_clause_and_its_clauses_are_its_text() -> None:
+    text = "It is late. You have asked me that before, I think. Go to bed and sleep until the morning comes."
+    caller = call(Script(reply=lambda messages: text), one_turn)
+    assert len(caller.all(ReplyText)) > 2
+    assert "".join(clause.text for clause in caller.all(ReplyText)) == text
+    (done,) = caller.all(ReplyDone)
+    assert done.text == text
+
+
+def test_the_trace_is_on_the_sample_clock_and_in_order() -> None:
+    script = Script(hearing_s=0.1, asking_s=0.05, thinking_s=0.02, speaking_s=0.1)
+    (done,) = call(script, one_turn).all(ReplyDone)
+    trace = done.trace
     assert trace.speech_end_s == pytest.approx(1.5, abs=0.04)
-    assert trace.pause_s == pytest.approx(1.66, abs=0.05)
-    assert trace.transcript_s is not None
-    # The reply is begun on a guess, so the commit may come after any of these.
-    assert trace.committed_s == pytest.approx(2.0, abs=0.11)
-    times = [trace.transcript_s, trace.first_token_s, trace.first_clause_s, trace.first_sample_s]
-    assert None not in times
-    assert times == sorted(time for time in times if time is not None)
+    assert trace.pause_s == pytest.approx(1.58, abs=0.04)
+    assert trace.transcript_s == pytest.approx(trace.pause_s + 0.1, abs=0.001)
+    assert trace.first_token_s == pytest.approx(trace.transcript_s + 0.02, abs=0.001)
+    assert trace.first_clause_s == pytest.approx(trace.first_token_s + 0.02, abs=0.001)
+    assert trace.first_sample_s == pytest.approx(trace.first_clause_s + 0.1, abs=0.001)
+    # The reply was begun on a guess, so the turn was committed when all of that was done.
+    assert trace.committed_s == pytest.approx(1.5 + FAST_S, abs=0.04)
     assert trace.first_sent_s is None
 
 
-@pytest.mark.asyncio
-async def test_a_pause_for_thought_is_one_turn() -> None:
-    async with calling(scripted_engine(completeness=[0.1, 0.1, 1.0])) as caller:
-        await caller.say(speech(0.5), silence(0.5))
-        await asyncio.sleep(0.05)  # lets the end-of-turn model have its say on the first pause
-        await caller.say(speech(0.5), silence(0.5))
-        await asyncio.sleep(0.05)
-        await caller.say(silence(0.5))
-        committed = await caller.until(TurnCommitted)
-        await caller.until(ReplyDone)
-    assert committed.end_s == pytest.approx(1.5, abs=0.05)
-    assert caller.kinds().count("SpeechStarted") == 1
+def test_what_is_ready_is_released_at_the_commit_and_not_before() -> None:
+    caller = call(Script(), one_turn)
+    committed, first = caller.all(TurnCommitted)[0], caller.all(ReplyAudio)[0]
+    assert caller.at_s(committed) == pytest.approx(1.5 + FAST_S, abs=0.04)
+    assert caller.at_s(first) == caller.at_s(committed)
 
 
-@pytest.mark.asyncio
-async def test_a_reply_begun_in_a_pause_that_ends_is_never_heard_of() -> None:
-    prompts: list[Sequence[Message]] = []
-
-    def answer(messages: Sequence[Message]) -> str:
-        prompts.append(messages)
-        return "Yes."
-
-    engine = scripted_engine(heard=["I was", "I was thinking"], reply=answer, completeness=[0.0])
-    async with calling(engine) as caller:
-        await caller.say(speech(0.5), silence(0.4))
-        while not prompts:
-            await asyncio.sleep(0)  # until the language model has been asked about the unfinished turn
-        await caller.say(speech(0.5), silence(1.2))
-        done = await caller.until(ReplyDone)
-    assert [prompt[-1].text for prompt in prompts] == ["I was", "I was thinking"]
-    assert [message.text for message in prompts[1][1:]] == ["I was thinking"]
-    assert caller.kinds().count("Transcribed") == caller.kinds().count("ReplyStarted") == 1
-    assert done.status == "completed"
+def test_slow_models_delay_the_reply_by_what_they_take_longer() -> None:
+    caller = call(Script(hearing_s=0.3, thinking_s=0.2, speaking_s=0.4), one_turn)
+    assert caller.at_s(caller.all(ReplyAudio)[0]) == pytest.approx(1.58 + 0.3 + 0.4 + 0.4, abs=0.04)
 
 
-@pytest.mark.asyncio
-async def test_silence_ends_a_turn_that_never_sounds_complete() -> None:
-    async with calling(scripted_engine(completeness=[0.0])) as caller:
-        await caller.say(speech(1.0), silence(1.5))
-        await caller.until(TurnCommitted)
-        assert (await caller.until(ReplyDone)).status == "completed"
-
-
-@pytest.mark.asyncio
-async def test_a_fixed_silence_decides_without_the_end_of_turn_model() -> None:
-    settings = ConversationSettings(silence_limit_s=0.5)
-    async with calling(scripted_engine(completeness=[1.0]), settings) as caller:
-        await caller.say(speech(1.0), silence(0.45))
-        await asyncio.sleep(0.05)  # time in which the model would have decided, had it been asked
-        await caller.say(speech(0.3), silence(0.6))
-        assert (await caller.until(TurnCommitted)).end_s == pytest.approx(1.75, abs=0.05)
-
-
-@pytest.mark.asyncio
-async def test_the_second_turn_remembers_the_first() -> None:
-    prompts: list[list[Message]] = []
-
-    def answer(messages: Sequence[Message]) -> str:
-        prompts.append(list(messages))
-        return "Fine."
-
-    async with calling(scripted_engine(heard=["I am Ada", "who am I"], reply=answer)) as caller:
-        for _ in range(2):
-            await caller.say(speech(1.0), silence(0.6))
-            await caller.until(ReplyDone)
-    assert [(message.role, message.text) for message in prompts[1][1:]] == [
-        ("user", "I am Ada"),
-        ("assistant", "Fine."),
-        ("user", "who am I"),
-    ]
-
-
-@pytest.mark.asyncio
-async def test_noise_without_words_gets_no_reply() -> None:
-    async with calling(scripted_engine(heard="")) as caller:
-        await caller.say(speech(1.0), silence(0.6))
-        await caller.until(TurnEmpty)
-    assert "ReplyStarted" not in caller.kinds()
-
-
-class Broken:
-    """Every kind of model, failing."""
-
-    voices = {Language.EN: ("broken",)}
-
-    def transcribe(self, *args: object, **options: object) -> Transcript:
-        raise RuntimeError("the model broke")
-
-    def completeness(self, samples_16k: FloatArray) -> float:
-        raise RuntimeError("the model broke")
-
-    def reply(self, messages: Sequence[Message], *, max_tokens: int) -> Iterator[str]:
-        yield "Well, "
-        raise RuntimeError("the model broke")
-
-    def count_tokens(self, text: str) -> int:
-        return 1
-
-    def speak(self, text: str, language: Language, voice: str, speed: float = 1.0) -> Iterator[FloatArray]:
-        raise RuntimeError("the model broke")
-        yield
-
-
-def with_broken(**models: object) -> Engine:
-    engine = scripted_engine()
-    for name, model in models.items():
-        object.__setattr__(engine._models, name, model)
-    return engine
-
-
-@pytest.mark.asyncio
-async def test_a_failing_speech_to_text_loses_its_turn_only() -> None:
-    engine = with_broken(speech_to_text=Broken())
-    async with calling(engine) as caller:
-        await caller.say(speech(1.0), silence(0.6))
-        assert (await caller.until(TurnFailed)).stage == "speech_to_text"
-        object.__setattr__(engine._models, "speech_to_text", scripted_engine()._models.speech_to_text)
-        await caller.say(speech(1.0), silence(0.6))
-        assert (await caller.until(ReplyDone)).status == "completed"
-
-
-@pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("broken", "stage"), [("language_models", "language_model"), ("text_to_speech", "text_to_speech")]
+    ("ends", "completeness", "wait_s"),
+    [
+        (1.0, 1.0, FAST_S),
+        (0.97, 0.4, PROFILE.turns.waits[1][1]),
+        (0.5, 1.0, PROFILE.turns.longest_wait_s),
+        (0.0, 0.0, PROFILE.turns.longest_wait_s),
+    ],
 )
-async def test_a_failing_reply_says_so_and_ends(broken: str, stage: str) -> None:
-    async with calling(with_broken(**{broken: {Language.EN: Broken()}})) as caller:
-        await caller.say(speech(1.0), silence(0.6))
-        assert (await caller.until(TurnFailed)).stage == stage
-        assert (await caller.until(ReplyDone)).status == "failed"
+def test_the_more_speaks_for_an_end_the_less_silence_it_takes(ends: float, completeness: float, wait_s: float) -> None:
+    caller = call(Script(ends=[ends], completeness=[completeness]), one_turn)
+    assert caller.at_s(caller.all(TurnCommitted)[0]) == pytest.approx(1.5 + wait_s, abs=0.06)
 
 
-@pytest.mark.asyncio
-async def test_without_an_end_of_turn_model_the_silence_limit_decides() -> None:
-    async with calling(with_broken(end_of_turn=Broken())) as caller:
-        await caller.say(speech(1.0), silence(1.5))
-        assert (await caller.until(ReplyDone)).status == "completed"
+def test_a_pause_for_thought_is_one_turn_and_what_was_made_of_it_leaves_no_trace() -> None:
+    prompts = Prompts("Yes.")
+    script = Script(heard=["I was", "I was thinking"], ends=[0.1, 1.0], reply=prompts, hearing_s=0.1, thinking_s=0.1)
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(0.5)
+        await caller.keep_silent(0.4)
+        await one_turn(caller)
+
+    caller = call(script, hold)
+    assert caller.kinds() == WHOLE_TURN
+    assert [prompt[-1].text for prompt in prompts.seen] == ["I was", "I was thinking"]
+    assert prompts.last() == [("user", "I was thinking")]
+    (committed,) = caller.all(TurnCommitted)
+    assert (committed.start_s, committed.end_s) == pytest.approx((0.0, 2.4), abs=0.04)
 
 
-@pytest.mark.asyncio
-async def test_push_to_talk_waits_for_the_commit() -> None:
-    settings = ConversationSettings(detect_turns=False, reply_to_turns=False)
-    async with calling(scripted_engine(heard="over"), settings) as caller:
+def test_a_speaker_who_goes_on_stops_every_model() -> None:
+    script = Script(ends=[0.1], thinking_s=0.3, reply=lambda messages: "one two three four five six seven eight nine")
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(0.5)
+        await caller.keep_silent(0.5)
+        await caller.speak(0.3)
+        begun = len(script.calls)
+        await caller.speak(0.5)
+        assert [what for what, _ in script.calls[begun:]] == []
+
+    assert call(script, hold).kinds() == ["SpeechStarted"]
+
+
+def test_the_reply_to_a_turn_is_made_once_however_long_the_pause() -> None:
+    script = Script(ends=[0.1])
+    call(script, one_turn)
+    assert [what for what, _ in script.calls if what in ("hear", "think", "speak")] == ["hear", "think", "speak"]
+    assert [what for what, _ in script.calls].count("ask") == 2
+
+
+def test_a_fixed_silence_decides_without_the_end_of_turn_model() -> None:
+    script = Script()
+    caller = call(script, one_turn, silence_limit_s=0.8)
+    assert caller.at_s(caller.all(TurnCommitted)[0]) == pytest.approx(2.3, abs=0.04)
+    assert "ask" not in dict(script.calls)
+
+
+def test_what_is_said_is_transcribed_while_it_is_being_said() -> None:
+    script = Script(partly="once upon a time", heard=["once upon a time there was"], hearing_s=0.1)
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(3.5)
+        await caller.until(ReplyDone)
+
+    call(script, hold)
+    hearing = [(what, draft) for what, draft in script.calls if what.startswith("hear")]
+    assert hearing == [
+        ("hear partly", None),
+        ("hear partly", "once upon a time"),
+        ("hear partly", "once upon a time"),
+        ("hear", "once upon a time"),
+    ]
+    assert ("prepare", "once upon a time") in script.calls
+
+
+def test_a_long_turn_is_not_heard_again_from_its_beginning() -> None:
+    prompts = Prompts("Fine.")
+    script = Script(heard=["the first part", "and the second"], ends=[0.2, 1.0], reply=prompts)
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(PROFILE.turns.settle_s + 1)
+        await caller.keep_silent(0.5)
+        await one_turn(caller)
+
+    caller = call(script, hold)
+    (heard,) = caller.all(Transcribed)
+    assert heard.text == "the first part and the second"
+    assert heard.audio_s == pytest.approx(PROFILE.turns.settle_s + 1 + 0.5 + 0.5 + 1.0 + FAST_S, abs=0.1)
+    assert prompts.last() == [("user", "the first part and the second")]
+
+
+def test_a_turn_too_long_is_cut() -> None:
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(PROFILE.turns.longest_turn_s + 1)
+        await caller.until(ReplyDone)
+
+    (committed, *_) = call(Script(), hold).all(TurnCommitted)
+    assert committed.end_s == pytest.approx(PROFILE.turns.longest_turn_s, abs=0.04)
+
+
+def test_the_second_turn_remembers_the_first() -> None:
+    prompts = Prompts("Fine.")
+
+    async def hold(caller: ScriptedCaller) -> None:
+        for count in (1, 2):
+            await caller.keep_silent(1.0)
+            await caller.speak(1.0)
+            await caller.until(ReplyDone, count=count)
+
+    call(Script(heard=["I am Ada", "who am I"], reply=prompts), hold)
+    assert prompts.last() == [("user", "I am Ada"), ("assistant", "Fine."), ("user", "who am I")]
+
+
+def test_noise_without_words_gets_no_reply() -> None:
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0)
+        await caller.until(TurnEmpty)
+        await caller.keep_silent(2.0)
+
+    assert "ReplyStarted" not in call(Script(heard=[""]), hold).kinds()
+
+
+def test_whoever_goes_on_just_after_the_commit_is_answered_once_and_to_everything() -> None:
+    prompts = Prompts("Fine.")
+    script = Script(heard=["tell me a story", "about a dog"], reply=prompts, hearing_s=0.1, thinking_s=0.5)
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(0.5)
+        await caller.until(TurnCommitted)
+        await caller.speak(1.0)
+        await caller.until(ReplyDone, count=2)
+
+    caller = call(script, hold)
+    assert [(done.status, done.text) for done in caller.all(ReplyDone)] == [("cancelled", ""), ("completed", "Fine.")]
+    assert prompts.last() == [("user", "tell me a story"), ("user", "about a dog")]
+
+
+def test_a_turn_whose_reply_was_overtaken_by_noise_is_answered_after_all() -> None:
+    script = Script(heard=["tell me a story", ""], hearing_s=1.4)
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(0.5)
+        await caller.until(TurnCommitted)
+        await caller.speak(0.4)
+        await caller.until(ReplyDone)
+
+    caller = call(script, hold)
+    assert "TurnEmpty" in caller.kinds()
+    assert [done.status for done in caller.all(ReplyDone)] == ["completed"]
+
+
+BROKEN = RuntimeError("the model broke")
+
+
+def test_a_failing_speech_to_text_loses_its_turn_only() -> None:
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0)
+        assert (await caller.until(TurnFailed)).stage == "speech_to_text"
+        await one_turn(caller)
+
+    assert call(Script(heard=[BROKEN, "hello"]), hold).all(ReplyDone)[0].status == "completed"
+
+
+def failing(*_: object, **__: object) -> Any:
+    raise BROKEN
+
+
+@pytest.mark.parametrize(
+    ("models", "model", "call_name", "stage"),
+    [
+        ("language_models", Language.EN, "reply", "language_model"),
+        ("text_to_speech", Language.EN, "speak", "text_to_speech"),
+    ],
+)
+def test_a_failing_reply_says_so_and_ends(models: str, model: Language, call_name: str, stage: str) -> None:
+    async def main() -> ScriptedCaller:
+        engine = scripted_engine()
+        setattr(getattr(engine._models, models)[model], call_name, failing)
+        async with ScriptedCaller(engine) as caller:
+            await one_turn(caller)
+        return caller
+
+    caller = run(main())
+    assert caller.all(TurnFailed)[0].stage == stage
+    assert [done.status for done in caller.all(ReplyDone)] == ["failed"]
+
+
+def test_without_an_end_of_turn_model_the_words_decide() -> None:
+    caller = call(Script(completeness=[BROKEN]), one_turn)
+    assert caller.at_s(caller.all(TurnCommitted)[0]) == pytest.approx(1.5 + FAST_S, abs=0.04)
+    assert caller.all(ReplyDone)[0].status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("script", "stage"),
+    [
+        (Script(hearing_s=1000.0), "speech_to_text"),
+        (Script(thinking_s=1000.0), "language_model"),
+        (Script(speaking_s=1000.0), "text_to_speech"),
+    ],
+)
+def test_a_model_that_hangs_fails_its_turn_when_the_limit_is_passed(script: Script, stage: str) -> None:
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0)
+        await caller.until(TurnFailed, within_s=60)
+
+    caller = call(script, hold)
+    (failure,) = caller.all(TurnFailed)
+    assert failure.stage == stage
+    assert caller.at_s(failure) == pytest.approx(1.0 + PROFILE.language_model.reply_limit_s, abs=1.3)
+
+
+def test_push_to_talk_waits_for_the_commit() -> None:
+    async def hold(caller: ScriptedCaller) -> None:
         with pytest.raises(NothingToCommitError, match="0 ms"):
             await caller.conversation.commit()
-        await caller.say(speech(1.0), silence(3.0), speech(0.5))
+        await caller.speak(1.0)
+        await caller.keep_silent(3.0)
+        await caller.speak(0.5)
+        await caller.keep_silent(0.1)
         await caller.conversation.commit()
         await caller.conversation.respond()
         await caller.until(ReplyDone)
+
+    caller = call(Script(heard=["over"]), hold, detect_turns=False, reply_to_turns=False)
     assert caller.kinds()[:3] == ["TurnCommitted", "Transcribed", "ReplyStarted"]
 
 
-@pytest.mark.asyncio
-async def test_push_to_talk_holds_a_bounded_amount_of_audio() -> None:
-    async with calling(scripted_engine(), ConversationSettings(detect_turns=False)) as caller:
+def test_push_to_talk_holds_a_bounded_amount_of_audio() -> None:
+    async def hold(caller: ScriptedCaller) -> None:
         with pytest.raises(AudioBufferFullError, match="commit or clear"):
-            for _ in range(70):
-                await caller.conversation.feed(silence(1.0))
-        caller.conversation.clear()
-        await caller.say(speech(1.0))
+            await caller.keep_silent(70.0)
+        await caller.conversation.clear()
+        await caller.speak(1.0)
         await caller.conversation.commit()
-        assert (await caller.until(TurnCommitted)).start_s == pytest.approx(61, abs=1)
+        assert (await caller.until(TurnCommitted)).start_s == pytest.approx(60, abs=1)
+
+    call(Script(), hold, detect_turns=False)
 
 
-def held_engine(release: threading.Event) -> Engine:
-    def answer(messages: Sequence[Message]) -> str:
-        release.wait(10)
-        return "Too late."
+def test_audio_that_was_cleared_is_never_heard_of_again() -> None:
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0)
+        await caller.keep_silent(0.2)
+        await caller.conversation.clear()
+        await caller.keep_silent(3.0)
 
-    return scripted_engine(reply=answer)
+    assert call(Script(hearing_s=0.1), hold).kinds() == ["SpeechStarted"]
 
 
-@pytest.mark.asyncio
-async def test_a_cancelled_reply_says_nothing_more() -> None:
-    release = threading.Event()
-    async with calling(held_engine(release)) as caller:
-        await caller.say(speech(1.0), silence(0.6))
+def test_a_cancelled_reply_says_nothing_more() -> None:
+    script = Script(thinking_s=1.0, reply=lambda messages: "Too late")
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0)
         await caller.until(ReplyStarted)
         assert caller.conversation.reply_active
         with pytest.raises(ReplyActiveError):
             await caller.conversation.respond()
         await caller.conversation.cancel_reply()
-        release.set()
         done = await caller.until(ReplyDone)
         assert (done.status, done.text) == ("cancelled", "")
         assert not caller.conversation.reply_active
         await caller.conversation.cancel_reply()
-        await caller.say(speech(1.0), silence(0.6))
-        assert (await caller.until(ReplyDone)).text == "Too late."
-    assert caller.kinds().count("ReplyDone") == 2
+        await caller.speak(1.0)
+        assert (await caller.until(ReplyDone, count=2)).text == "Too late"
+
+    call(script, hold)
 
 
-@pytest.mark.asyncio
-async def test_a_reply_that_nobody_fetches_is_taken_back_and_not_remembered() -> None:
-    async with calling(scripted_engine(reply="One two three four. " * 30)) as caller:
-        await caller.say(speech(1.0), silence(0.6))
-        await caller.until(ReplyText)
-        while caller.conversation._outbox._changed.locked() or len(caller.conversation._outbox._events) < 64:
-            await asyncio.sleep(0)  # until the outbox is full and the reply waits
-        await caller.conversation.cancel_reply()
-        done = await caller.until(ReplyDone)
-    heard = "".join(event.text for event in caller.seen if isinstance(event, ReplyText))
-    assert done.status == "cancelled"
-    assert done.text == heard
-    assert [type(event) for event in caller.seen].count(ReplyAudio) == 0
+def test_a_reply_is_sent_no_further_ahead_than_it_can_be_taken_back() -> None:
+    caller = call(Script(reply=lambda messages: "one two three four five six seven eight. " * 4), one_turn)
+    sent_s, started_s = 0.0, caller.at_s(caller.all(ReplyAudio)[0])
+    for audio in caller.all(ReplyAudio):
+        assert sent_s - (caller.at_s(audio) - started_s) <= PROFILE.text_to_speech.lead_s + 0.001
+        sent_s += audio.samples_24k.size / 24_000
+    assert sent_s > 5
 
 
-@pytest.mark.asyncio
-async def test_a_new_turn_ends_the_reply_to_the_one_before() -> None:
-    release = threading.Event()
-    async with calling(held_engine(release)) as caller:
-        await caller.say(speech(1.0), silence(0.6))
-        await caller.until(ReplyStarted)
-        await caller.say(speech(1.0), silence(0.6))
-        first = await caller.until(ReplyDone)
-        release.set()
-        second = await caller.until(ReplyDone)
-    assert (first.status, second.status) == ("cancelled", "completed")
-    assert second.turn == 2
+def test_a_reply_that_nobody_fetches_is_taken_back_and_not_remembered() -> None:
+    prompts = Prompts("One two three four. " * 30, "Fine.")
+
+    async def main() -> ScriptedCaller:
+        engine = scripted_engine(Script(reply=prompts))
+        async with ScriptedCaller(engine) as caller:
+            caller.listen(False)
+            await caller.speak(1.0)
+            await caller.keep_silent(3.0)
+            await caller.conversation.cancel_reply()
+            caller.listen(True)
+            done = await caller.until(ReplyDone)
+            assert (done.status, done.text, done.heard) == ("cancelled", "", "")
+            assert caller.all(ReplyAudio) == []
+            await caller.speak(1.0)
+            await caller.until(ReplyDone, count=2)
+        return caller
+
+    run(main())
+    assert prompts.last() == [("user", "hello"), ("user", "hello")]
 
 
-@pytest.mark.asyncio
-async def test_leaving_in_mid_reply_frees_everything() -> None:
-    release = threading.Event()
-    engine = held_engine(release)
-    before = asyncio.all_tasks()
-    async with asyncio.timeout(20), Conversation(engine) as conversation:
-        caller = Caller(conversation)
-        await caller.say(speech(1.0), silence(0.6))
-        await caller.until(ReplyStarted)
-    assert asyncio.all_tasks() == before
-    release.set()
-    await engine.aclose()
+@pytest.mark.parametrize("after_s", [0.3, 1.02, 1.1, 1.3, 1.55, 1.8])
+def test_a_caller_who_vanishes_leaves_nothing_behind(after_s: float) -> None:
+    """In mid-sentence, in a pause, while the models work, while the reply plays: `call` looks for leftover tasks."""
+    script = Script(hearing_s=0.1, asking_s=0.05, thinking_s=0.05, speaking_s=0.1, reply=lambda messages: "so " * 40)
+
+    async def hold(caller: ScriptedCaller) -> None:
+        samples = np.concatenate([0.3 * np.ones(16_000, np.float32), np.zeros(32_000, np.float32)])
+        await caller.play(samples[: int(after_s * 16_000)])
+
+    caller = call(script, hold)
+    assert "ReplyDone" not in caller.kinds()
+    begun = len(script.calls)
+    assert begun == len(script.calls)
 
 
-@pytest.mark.asyncio
-async def test_leaving_just_as_the_transcript_arrives_begins_no_reply() -> None:
-    engine = scripted_engine(completeness=[0.0])
-    async with asyncio.timeout(10):
-        async with Conversation(engine, clock=lambda: 0.0) as conversation:
-            await Caller(conversation).say(speech(0.5), silence(0.3))
-            turn = conversation._turn
-            assert turn is not None
-            transcription = turn.transcription
-            assert transcription is not None
-            await asyncio.wait([transcription])
-            close = conversation._outbox.close
+def test_a_slow_listener_holds_up_its_own_conversation_only() -> None:
+    async def main() -> None:
+        engine = scripted_engine(Script(reply=lambda messages: "One two three four. " * 30))
+        async with ScriptedCaller(engine) as slow, ScriptedCaller(engine) as quick:
+            slow.listen(False)
+            await slow.speak(1.0)
+            await slow.keep_silent(1.0)
+            await quick.speak(1.0)
+            assert (await quick.until(ReplyDone)).status == "completed"
 
-            async def close_as_it_arrives() -> None:
-                conversation._guess(turn, transcription)  # a callback that the loop runs while the caller leaves
-                await close()
-
-            conversation._outbox.close = close_as_it_arrives  # type: ignore[method-assign]  # the moment of leaving
-        await engine.aclose()
-    assert not conversation._running
+    run(main())
 
 
-@pytest.mark.asyncio
-async def test_a_slow_listener_holds_up_its_own_conversation_only() -> None:
-    engine = scripted_engine(reply="One two three four. " * 30)
-    async with calling(engine) as slow, Conversation(engine, clock=lambda: 0.0) as quick_conversation:
-        quick = Caller(quick_conversation)
-        await slow.say(speech(1.0), silence(0.6))
-        await slow.until(SpeechStarted)
-        await quick.say(speech(1.0), silence(0.6))
-        assert (await quick.until(ReplyDone)).status == "completed"
-        assert (await slow.until(ReplyDone)).status == "completed"
-
-
-@pytest.mark.asyncio
-async def test_text_only_replies_carry_no_audio() -> None:
-    async with calling(scripted_engine(reply="Read this."), ConversationSettings(speak=False)) as caller:
-        await caller.say(speech(1.0), silence(0.6))
-        assert (await caller.until(ReplyDone)).text == "Read this."
+def test_text_only_replies_carry_no_audio() -> None:
+    caller = call(Script(reply=lambda messages: "Read this."), one_turn, speak=False)
+    assert caller.all(ReplyDone)[0].text == "Read this."
     assert "ReplyAudio" not in caller.kinds()
 
 
-@pytest.mark.asyncio
-async def test_a_fixed_language_is_taken_as_given_and_has_its_own_instructions() -> None:
-    prompts: list[Sequence[Message]] = []
+def test_a_fixed_language_is_taken_as_given_and_has_its_own_instructions() -> None:
+    prompts = Prompts("うん。")
+    caller = call(Script(reply=prompts), one_turn, languages=(Language.JA,))
+    assert caller.all(Transcribed)[0].language is Language.JA
+    assert "音声" in prompts.seen[0][0].text
 
-    def answer(messages: Sequence[Message]) -> str:
-        prompts.append(messages)
-        return "うん。"
 
-    settings = ConversationSettings(languages=(Language.JA,))
-    async with calling(scripted_engine(reply=answer, language=Language.EN), settings) as caller:
-        await caller.say(speech(1.0), silence(0.6))
-        assert (await caller.until(Transcribed)).language is Language.JA
+def test_a_caller_who_changes_the_language_is_answered_in_it() -> None:
+    prompts = Prompts("Oui.")
+
+    async def hold(caller: ScriptedCaller) -> None:
+        for count in (1, 2):
+            await caller.keep_silent(1.0)
+            await caller.speak(2.0)
+            await caller.until(ReplyDone, count=count)
+
+    caller = call(Script(reply=prompts, language=[Language.EN, Language.FR]), hold)
+    assert [started.language for started in caller.all(ReplyStarted)] == [Language.EN, Language.FR]
+    assert prompts.seen[-1][0].text.startswith("Tu es")
+
+
+def test_settings_that_change_in_a_pause_make_the_reply_anew() -> None:
+    prompts = Prompts("Fine.")
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0)
+        await caller.keep_silent(0.3)
+        caller.conversation.settings = replace(caller.conversation.settings, instructions="Be a pirate.")
         await caller.until(ReplyDone)
-    assert "日本" in prompts[0][0].text or "音声" in prompts[0][0].text
+
+    caller = call(Script(reply=prompts), hold)
+    assert prompts.seen[-1][0].text == "Be a pirate."
+    assert caller.kinds() == WHOLE_TURN
 
 
-@pytest.mark.asyncio
-async def test_typed_messages_can_be_answered_without_speech() -> None:
-    async with calling(scripted_engine(reply=lambda messages: f"You said {messages[-1].text}.")) as caller:
+def test_typed_messages_can_be_answered_without_speech() -> None:
+    async def hold(caller: ScriptedCaller) -> None:
         caller.conversation.add_message("user", "hello")
         await caller.conversation.respond(instructions="Be kind.")
         done = await caller.until(ReplyDone)
-    assert (done.text, done.turn) == ("You said hello.", None)
-    assert SpeechStopped not in {type(event) for event in caller.seen}
+        assert (done.text, done.turn) == ("You said hello.", None)
+
+    caller = call(Script(reply=lambda messages: f"You said {messages[-1].text}."), hold)
+    assert not caller.all(SpeechStarted)
+
+
+def test_what_is_taken_out_of_the_history_was_never_said() -> None:
+    prompts = Prompts("Fine.")
+
+    async def hold(caller: ScriptedCaller) -> None:
+        first = caller.conversation.add_message("user", "forget this")
+        caller.conversation.add_message("user", "keep this")
+        caller.conversation.forget_message(first)
+        await caller.conversation.respond()
+        await caller.until(ReplyDone)
+
+    call(Script(reply=prompts), hold)
+    assert prompts.last() == [("user", "keep this")]

@@ -9,13 +9,16 @@ import pytest
 
 from pipeline.audio import OUTPUT_RATE_HZ
 from pipeline.languages import Language
+from pipeline.stopping import Stop
 from pipeline.tts.espeak import Espeak
 from pipeline.tts.espeak_ng import EspeakError, espeak_ng
 from pipeline.tts.mastering import true_peak
 
 
 def test_korean_can_be_played() -> None:
-    speech = np.concatenate(list(Espeak().speak("정말 감사합니다, 내일 봐요.", Language.KO, "espeak-ko")))
+    speech = np.concatenate(
+        list(Espeak().speak("정말 감사합니다, 내일 봐요.", Language.KO, "espeak-ko", speed=1.0, stop=Stop()))
+    )
     assert np.all(np.isfinite(speech))
     assert true_peak(speech) < 10 ** (-1 / 20)
     assert 1.0 < speech.size / OUTPUT_RATE_HZ < 5.0
@@ -24,12 +27,12 @@ def test_korean_can_be_played() -> None:
 
 
 def test_nothing_to_say_is_silent() -> None:
-    assert list(Espeak().speak("…!", Language.KO, "espeak-ko")) == []
+    assert list(Espeak().speak("…!", Language.KO, "espeak-ko", speed=1.0, stop=Stop())) == []
 
 
 def test_another_voice_is_refused_with_the_choice() -> None:
     with pytest.raises(ValueError, match="voice espeak-ko"):
-        next(iter(Espeak().speak("네.", Language.KO, "af_heart")))
+        next(iter(Espeak().speak("네.", Language.KO, "af_heart", speed=1.0, stop=Stop())))
 
 
 def test_an_unknown_espeak_voice_is_refused() -> None:

@@ -10,7 +10,10 @@ import pytest
 
 from pipeline.audio import OUTPUT_RATE_HZ, FloatArray
 from pipeline.languages import Language
-from pipeline.tts.kokoro import Kokoro, fit
+from pipeline.onnx_session import OnnxSession
+from pipeline.stopping import Stop, Stopped
+from pipeline.tts.kokoro import MODEL_FILE, Kokoro, fit, model_inputs, read_voice
+from pipeline.tts.kokoro.model import prepared_model
 from pipeline.tts.mastering import true_peak
 from pipeline.weights import WeightStore
 
@@ -28,10 +31,9 @@ def kokoro(weights: WeightStore) -> Kokoro:
     return Kokoro(weights.path("kokoro"), threads=2)
 
 
-def spoken(kokoro: Kokoro, text: str, language: Language, **options: float) -> FloatArray:
-    return np.concatenate(
-        [np.zeros(0, np.float32), *kokoro.speak(text, language, kokoro.voices[language][0], **options)]
-    )
+def spoken(kokoro: Kokoro, text: str, language: Language, *, speed: float = 1.0, voice: str = "") -> FloatArray:
+    pieces = kokoro.speak(text, language, voice or kokoro.voices[language][0], speed=speed, stop=Stop())
+    return np.concatenate([np.zeros(0, np.float32), *pieces])
 
 
 @pytest.mark.models
@@ -57,15 +59,15 @@ def test_speed_changes_the_length(kokoro: Kokoro) -> None:
 @pytest.mark.models
 @pytest.mark.parametrize("text", ["", "…", "🎉", "```x```"])
 def test_nothing_to_say_is_silent(kokoro: Kokoro, text: str) -> None:
-    assert list(kokoro.speak(text, Language.EN, "af_heart")) == []
+    assert spoken(kokoro, text, Language.EN).size == 0
 
 
 @pytest.mark.models
 def test_what_it_cannot_speak_is_refused_with_the_choices(kokoro: Kokoro) -> None:
     with pytest.raises(ValueError, match=r"'nobody'.*choose one of af_heart, am_michael"):
-        next(iter(kokoro.speak("Hi.", Language.EN, "nobody")))
+        spoken(kokoro, "Hi.", Language.EN, voice="nobody")
     with pytest.raises(ValueError, match="no speech in ko"):
-        next(iter(kokoro.speak("네.", Language.KO, "af_heart")))
+        spoken(kokoro, "네.", Language.KO, voice="af_heart")
 
 
 def test_missing_weights_name_the_remedy(tmp_path: Path) -> None:
@@ -83,9 +85,21 @@ def test_too_long_a_clause_is_cut_at_a_natural_place() -> None:
 
 
 @pytest.mark.models
-def test_silence_around_a_clause_is_not_synthesised(kokoro: Kokoro) -> None:
-    raw = kokoro._synthesise("ʃˈʊɹ.", "af_heart", 1.0)
+def test_silence_around_a_clause_is_not_synthesised(weights: WeightStore) -> None:
+    session = OnnxSession(prepared_model(weights.path("kokoro") / MODEL_FILE), threads=2)
+    style = read_voice(weights.path("kokoro"), "af_heart")
+    (raw,) = session.run(model_inputs("ʃˈʊɹ.", style, 1.0), Stop())
     audible = np.flatnonzero(np.abs(raw) > 10 ** (-40 / 20))
     # Unedited, the model makes 1.3 s for this word, of which 0.5 s are before it.
-    assert audible[0] < 0.12 * 24_000
-    assert raw.size < 0.8 * 24_000
+    assert audible[0] < 0.12 * OUTPUT_RATE_HZ
+    assert raw.size < 0.6 * OUTPUT_RATE_HZ
+    # And the word has died away where it was cut.
+    assert raw.size - audible[-1] > 0.02 * OUTPUT_RATE_HZ
+
+
+@pytest.mark.models
+def test_a_clause_that_nobody_wants_any_more_is_not_finished(kokoro: Kokoro) -> None:
+    stop = Stop()
+    stop.tell()
+    with pytest.raises(Stopped):
+        next(iter(kokoro.speak("Hello there.", Language.EN, "af_heart", speed=1.0, stop=stop)))

@@ -1,4 +1,4 @@
-"""From speech probabilities to onsets, pauses and ends of turns."""
+"""From speech probabilities to onsets, pauses and resumptions."""
 
 from __future__ import annotations
 
@@ -9,88 +9,116 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.profiles import load_profile
-from pipeline.turns import LimitReached, Onset, Pause, Resumed, Step, TurnDetector
+from pipeline.turns import Onset, Resumed, Silence, Speaking, Step, TooLong, TurnDetector
 from pipeline.vad import FRAME_S
 
-SETTINGS = replace(
-    load_profile("embedded").turns,
-    onset_s=0.09,
-    pause_s=0.2,
-    ask_s=0.4,
-    recheck_s=0.2,
-    silence_limit_s=1.0,
-    longest_turn_s=5.0,
-)
-SPEECH, SILENCE = 0.9, 0.1
+SETTINGS = replace(load_profile("embedded").turns, onset_s=0.09, pause_s=0.2, longest_turn_s=5.0, fading_db=24.0)
+SPEECH, QUIET = 0.9, 0.1
+LOUD_DB = -20.0
 
 
-def frames(probability: float, seconds: float) -> list[float]:
-    return [probability] * round(seconds / FRAME_S)
+def frames(probability: float, seconds: float, level_db: float = LOUD_DB) -> list[tuple[float, float]]:
+    return [(probability, level_db)] * round(seconds / FRAME_S)
 
 
-def steps(probabilities: list[float], *, stop_at_limit: bool = True) -> list[Step]:
+def steps(pushed: list[tuple[float, float]]) -> list[Step]:
+    """What the detector says; a turn that is too long is ended, and nothing else."""
     detector = TurnDetector(SETTINGS)
     seen = []
-    for probability in probabilities:
-        if (step := detector.push(probability, SETTINGS.silence_limit_s)) is not None:
+    for probability, level_db in pushed:
+        if (step := detector.push(probability, level_db)) is not None:
             seen.append(step)
-            if stop_at_limit and isinstance(step, LimitReached):
+            if isinstance(step, TooLong):
                 detector.end_turn()
     return seen
 
 
-def test_a_turn_opens_pauses_and_ends_at_the_silence_limit() -> None:
-    onset, *pauses, end = steps(frames(SILENCE, 0.5) + frames(SPEECH, 1.0) + frames(SILENCE, 1.5))
-    assert isinstance(onset, Onset)
-    assert onset.start_s == pytest.approx(0.5, abs=FRAME_S)
-    assert [type(pause) for pause in pauses] == [Pause] * 4
-    assert isinstance(end, LimitReached)
-    assert end.end_s == pytest.approx(1.5, abs=FRAME_S)
+def kinds(seen: list[Step]) -> list[type[Step]]:
+    """A run of one kind as one."""
+    names = [type(step) for step in seen]
+    return [name for name, before in zip(names, [None, *names], strict=False) if name is not before]
 
 
-def test_pauses_are_told_again_while_they_last() -> None:
-    pauses = [step.silence_s for step in steps(frames(SPEECH, 1.0) + frames(SILENCE, 0.9)) if isinstance(step, Pause)]
-    assert pauses == pytest.approx([0.224, 0.416, 0.608, 0.8], abs=FRAME_S)
+def test_a_turn_opens_and_falls_silent() -> None:
+    seen = steps(frames(QUIET, 0.5) + frames(SPEECH, 1.0) + frames(QUIET, 1.5))
+    assert kinds(seen) == [Onset, Speaking, Silence]
+    assert isinstance(seen[0], Onset)
+    assert seen[0].start_s == pytest.approx(0.5, abs=FRAME_S)
+    assert isinstance(seen[-1], Silence)
+    assert seen[-1].end_s == pytest.approx(1.5, abs=FRAME_S)
+    assert seen[-1].silence_s == pytest.approx(1.5, abs=2 * FRAME_S)
+
+
+def test_silence_is_told_with_every_frame_of_it() -> None:
+    told = [step.silence_s for step in steps(frames(SPEECH, 1.0) + frames(QUIET, 0.4)) if isinstance(step, Silence)]
+    assert told == pytest.approx([0.224, 0.256, 0.288, 0.32, 0.352, 0.384], abs=0.01)
 
 
 def test_a_speaker_who_goes_on_resumes_the_turn() -> None:
-    kinds = [
-        type(step)
-        for step in steps(frames(SPEECH, 0.5) + frames(SILENCE, 0.25) + frames(SPEECH, 0.5) + frames(SILENCE, 0.25))
-    ]
-    assert kinds == [Onset, Pause, Resumed, Pause]
+    spoken = frames(SPEECH, 0.5) + frames(QUIET, 0.25) + frames(SPEECH, 0.5) + frames(QUIET, 0.25)
+    assert kinds(steps(spoken)) == [Onset, Speaking, Silence, Resumed, Speaking, Silence]
+
+
+def test_a_pause_can_be_looked_up_while_it_lasts() -> None:
+    detector = TurnDetector(SETTINGS)
+    for probability, level_db in frames(SPEECH, 0.5) + frames(QUIET, 0.3):
+        detector.push(probability, level_db)
+    silence = detector.silence
+    assert silence is not None
+    assert silence.silence_s == pytest.approx(0.3, abs=FRAME_S)
+    detector.push(SPEECH, LOUD_DB)
+    assert detector.silence is None, "it is not clear any more whether the pause goes on"
+    detector.push(QUIET, LOUD_DB)
+    assert detector.silence is not None
 
 
 def test_a_click_does_not_open_a_turn() -> None:
-    assert steps([*frames(SILENCE, 0.3), SPEECH, SPEECH, *frames(SILENCE, 0.5)]) == []
+    assert steps([*frames(QUIET, 0.3), *frames(SPEECH, 2 * FRAME_S), *frames(QUIET, 0.5)]) == []
 
 
 def test_a_click_in_a_pause_does_not_resume_it() -> None:
-    click = [*frames(SPEECH, 0.5), *frames(SILENCE, 0.3), SPEECH, *frames(SILENCE, 1.0)]
-    assert Resumed not in [type(step) for step in steps(click)]
+    click = [*frames(SPEECH, 0.5), *frames(QUIET, 0.3), *frames(SPEECH, FRAME_S), *frames(QUIET, 1.0)]
+    assert Resumed not in kinds(steps(click))
 
 
 def test_unsure_frames_change_nothing() -> None:
-    unsure = [(SETTINGS.speech_threshold + SETTINGS.silence_threshold) / 2] * 50
+    unsure = frames((SETTINGS.speech_threshold + SETTINGS.silence_threshold) / 2, 1.6)
     assert steps(unsure) == []
-    assert [type(step) for step in steps(frames(SPEECH, 0.5) + unsure)] == [Onset]
+    assert kinds(steps(frames(SPEECH, 0.5) + unsure)) == [Onset, Speaking]
+
+
+def test_breath_behind_the_last_word_is_not_part_of_it() -> None:
+    breath = frames(SPEECH, 0.3, LOUD_DB - 30)
+    *_, silence = steps(frames(SPEECH, 1.0) + breath + frames(QUIET, 0.3))
+    assert isinstance(silence, Silence)
+    assert silence.end_s == pytest.approx(1.0, abs=FRAME_S)
+    assert silence.silence_s == pytest.approx(0.6, abs=2 * FRAME_S)
+
+
+def test_a_soft_last_word_is() -> None:
+    word = frames(SPEECH, 0.3, LOUD_DB - 15)
+    *_, silence = steps(frames(SPEECH, 1.0) + word + frames(QUIET, 0.3))
+    assert isinstance(silence, Silence)
+    assert silence.end_s == pytest.approx(1.3, abs=FRAME_S)
 
 
 def test_a_turn_without_end_is_cut() -> None:
-    seen = steps(frames(SPEECH, 6.0))
-    assert [type(step) for step in seen[:2]] == [Onset, LimitReached]
+    assert kinds(steps(frames(SPEECH, 6.0)))[:3] == [Onset, Speaking, TooLong]
 
 
-@given(st.lists(st.floats(0, 1), max_size=300))
-def test_steps_come_in_an_order_that_makes_sense(probabilities: list[float]) -> None:
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(-90, 0)), max_size=300))
+def test_steps_come_in_an_order_that_makes_sense(pushed: list[tuple[float, float]]) -> None:
     allowed = {
         None: {Onset},
-        Onset: {Pause, LimitReached},
-        Pause: {Pause, Resumed, LimitReached},
-        Resumed: {Pause, LimitReached},
-        LimitReached: {Onset},
+        Onset: {Speaking, Silence, TooLong},
+        Speaking: {Speaking, Silence, TooLong},
+        Silence: {Silence, Resumed},
+        Resumed: {Speaking, Silence, TooLong},
+        TooLong: {Onset},
     }
     previous: type[Step] | None = None
-    for step in steps(probabilities):
+    for step in steps(pushed):
         assert type(step) in allowed[previous]
         previous = type(step)
+        if isinstance(step, Silence):
+            assert step.silence_s >= 0

@@ -1,4 +1,4 @@
-"""Model threads, seen from the loop."""
+"""What runs the models: order, giving way, stopping, bounds."""
 
 from __future__ import annotations
 
@@ -6,79 +6,191 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from pipeline.worker import Worker
+from pipeline.stopping import Stop, Stopped
+from pipeline.worker import MOST_WAITING, WHENEVER, OverloadedError, Threads, Worker
+
+
+@asynccontextmanager
+async def working(slots: int = 1) -> AsyncIterator[Worker]:
+    worker = Worker(Threads("test", slots, niceness=5), slots=slots)
+    async with asyncio.timeout(10):
+        yield worker
+        await asyncio.to_thread(worker.close)
+
+
+class Gate:
+    """A job that says that it has begun, and goes on when it is let or told to stop."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self._go = threading.Event()
+
+    def let(self) -> None:
+        self._go.set()
+
+    def __call__(self, stop: Stop) -> str:
+        self.begun.set()
+        with stop.interrupting(self._go.set):
+            self._go.wait(10)
+        return "through"
+
+    async def has_begun(self) -> None:
+        assert await asyncio.to_thread(self.begun.wait, 10)
+
+
+def numbers(count: int) -> Callable[[Stop], Iterator[int]]:
+    return lambda stop: (number for number in range(count))
 
 
 @pytest.mark.asyncio
 async def test_a_stream_arrives_in_order_and_ends() -> None:
-    worker = Worker("test")
-    assert [piece async for piece in worker.stream(lambda: (n for n in range(50)))] == list(range(50))
-    worker.close()
+    async with working() as worker:
+        assert [piece async for piece in worker.stream(numbers(50), deadline_s=0)] == list(range(50))
 
 
 @pytest.mark.asyncio
 async def test_an_error_in_mid_stream_reaches_the_consumer_after_what_came_before() -> None:
-    def failing() -> Iterator[int]:
+    def failing(stop: Stop) -> Iterator[int]:
         yield 1
         raise ValueError("the model broke")
 
-    worker = Worker("test")
-    seen = []
-    with pytest.raises(ValueError, match="the model broke"):
-        async for piece in worker.stream(failing):
-            seen.append(piece)
-    assert seen == [1]
-    worker.close()
+    async with working() as worker:
+        seen = []
+        with pytest.raises(ValueError, match="the model broke"):
+            async for piece in worker.stream(failing, deadline_s=0):
+                seen.append(piece)
+        assert seen == [1]
+        assert await worker.run(lambda stop: "alive", deadline_s=0) == "alive"
 
 
 @pytest.mark.asyncio
 async def test_closing_a_stream_closes_the_model_and_frees_the_worker() -> None:
     closed = threading.Event()
-    stepping = threading.Semaphore(1)
 
-    def endless() -> Iterator[int]:
+    def endless(stop: Stop) -> Iterator[int]:
         try:
             while True:
-                stepping.acquire()
                 yield 0
         finally:
             closed.set()
 
-    worker = Worker("test")
-    async with aclosing(worker.stream(endless)) as stream:
-        assert await anext(stream) == 0
-    stepping.release()
-    assert await worker.run(lambda: "free") == "free"
-    assert closed.is_set()
-    worker.close()
+    async with working() as worker:
+        async with aclosing(worker.stream(endless, deadline_s=0)) as stream:
+            assert await anext(stream) == 0
+        assert await worker.run(lambda stop: "free", deadline_s=0) == "free"
+        assert closed.is_set()
 
 
 @pytest.mark.asyncio
-async def test_work_that_is_cancelled_while_it_waits_is_never_run() -> None:
-    worker = Worker("test")
-    release = threading.Event()
-    ran = []
-    busy = asyncio.create_task(worker.run(release.wait))
-    waiting = asyncio.create_task(worker.run(lambda: ran.append(True)))
-    await asyncio.sleep(0)
-    waiting.cancel()
-    await asyncio.wait([waiting])
-    release.set()
-    await busy
-    assert await worker.run(lambda: "after") == "after"
-    assert ran == []
-    worker.close()
+async def test_the_most_urgent_goes_first_and_equals_as_they_came() -> None:
+    order: list[str] = []
+    async with working() as worker:
+        gate = Gate()
+        running = asyncio.create_task(worker.run(gate, deadline_s=0))
+        await gate.has_begun()
+        jobs = [
+            asyncio.create_task(worker.run(lambda stop, name=name: order.append(name), deadline_s=deadline_s))
+            for name, deadline_s in (("late", 9.0), ("whenever", WHENEVER), ("soon", 1.0), ("soon too", 1.0))
+        ]
+        await asyncio.sleep(0)
+        assert worker.waiting == 4
+        gate.let()
+        await asyncio.gather(running, *jobs)
+    assert order == ["soon", "soon too", "late", "whenever"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a thread has a priority of its own on Linux only")
 @pytest.mark.asyncio
+async def test_what_may_be_done_whenever_gives_way_to_what_is_urgent() -> None:
+    async with working() as worker:
+        gate = Gate()
+        background = asyncio.create_task(worker.run(gate, deadline_s=WHENEVER))
+        await gate.has_begun()
+        assert await worker.run(lambda stop: "urgent", deadline_s=5.0) == "urgent"
+        with pytest.raises(Stopped):
+            await background
+
+
+@pytest.mark.asyncio
+async def test_what_is_urgent_does_not_give_way() -> None:
+    async with working() as worker:
+        gate = Gate()
+        first = asyncio.create_task(worker.run(gate, deadline_s=9.0))
+        await gate.has_begun()
+        second = asyncio.create_task(worker.run(lambda stop: "second", deadline_s=1.0))
+        await asyncio.sleep(0)
+        gate.let()
+        assert await first == "through"
+        assert await second == "second"
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_caller_takes_its_job_out_of_the_queue_or_stops_it() -> None:
+    begun: list[int] = []
+    async with working() as worker:
+        gate = Gate()
+        running = asyncio.create_task(worker.run(gate, deadline_s=0))
+        await gate.has_begun()
+        waiting = asyncio.create_task(worker.run(lambda stop: begun.append(1), deadline_s=0))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert worker.waiting == 0
+        running.cancel()  # the gate is never let: only being told to stop ends it
+        assert await worker.run(lambda stop: "free", deadline_s=0) == "free"
+    assert begun == []
+
+
+@pytest.mark.asyncio
+async def test_two_slots_run_two_jobs_and_the_third_waits() -> None:
+    async with working(slots=2) as worker:
+        gates = [Gate(), Gate()]
+        running = [asyncio.create_task(worker.run(gate, deadline_s=0)) for gate in gates]
+        for gate in gates:
+            await gate.has_begun()
+        third = asyncio.create_task(worker.run(lambda stop: "third", deadline_s=0))
+        await asyncio.sleep(0)
+        assert worker.waiting == 1
+        for gate in gates:
+            gate.let()
+        await asyncio.gather(*running)
+        assert await third == "third"
+
+
+@pytest.mark.asyncio
+async def test_the_queue_is_bounded() -> None:
+    async with working() as worker:
+        gate = Gate()
+        jobs = [asyncio.create_task(worker.run(gate, deadline_s=0))]
+        await gate.has_begun()
+        jobs += [asyncio.create_task(worker.run(lambda stop: None, deadline_s=0)) for _ in range(MOST_WAITING)]
+        await asyncio.sleep(0)
+        with pytest.raises(OverloadedError, match="fewer callers"):
+            await worker.run(lambda stop: None, deadline_s=0)
+        gate.let()
+        await asyncio.gather(*jobs)
+
+
+@pytest.mark.asyncio
+async def test_closing_stops_what_runs() -> None:
+    worker = Worker(Threads("test", 1, niceness=5))
+    gate = Gate()
+    running = asyncio.create_task(worker.run(gate, deadline_s=0))
+    await gate.has_begun()
+    await asyncio.to_thread(worker.close)
+    with pytest.raises(Stopped):
+        await running
+
+
+@pytest.mark.asyncio
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
 async def test_models_run_at_a_lower_priority_than_the_loop() -> None:
-    worker = Worker("test")
-    niceness = await worker.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-    assert niceness > os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    worker.close()
+    async with working() as worker:
+        priority = await worker.run(
+            lambda stop: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), deadline_s=0
+        )
+    assert priority == os.getpriority(os.PRIO_PROCESS, 0) + 5

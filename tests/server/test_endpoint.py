@@ -19,7 +19,7 @@ from pipeline.audio import FloatArray
 from pipeline.conversation import Conversation
 from pipeline.events import Event, ReplyAudio, ReplyDone, ReplyStarted
 from pipeline.languages import Language
-from pipeline.testing import scripted_engine
+from pipeline.testing import Script, scripted_engine
 from server.endpoint import CUSHION_S, DONE, Clock, EndpointConnection, Loudspeaker
 
 REPLY = "Hi there."
@@ -85,7 +85,7 @@ async def test_three_questions_in_a_row_on_one_connection(
 ) -> None:
     pcm = question(16_000)
     pcm = pcm[: len(pcm) // (2 * block) * 2 * block]
-    engine = scripted_engine(reply=REPLY)
+    engine = scripted_engine(Script(reply=lambda messages: REPLY))
     async with running(engine, clock=instant_clock) as server, connect(f"ws://127.0.0.1:{server.port}/ws") as websocket:
         for _ in range(3):
             frames = await ask(websocket, pcm, block)
@@ -171,7 +171,9 @@ async def test_a_microphone_that_is_open_while_a_reply_plays_is_heard_as_silence
     clock = _HeldClock()
     loud = (np.full(512, 8_000, "<i2")).tobytes()
     wire = Wire(clock)
-    conversation = ScriptedConversation([ReplyStarted(1, 1, Language.EN), ReplyAudio(1, tone(1.0)), DONE_EVENT])
+    conversation = ScriptedConversation(
+        [ReplyStarted(1, 1, Language.EN, message=2), ReplyAudio(1, tone(1.0)), DONE_EVENT]
+    )
     connection = EndpointConnection(
         cast(ServerConnection, wire), cast(Conversation, conversation), Clock(clock.now, clock.sleep)
     )
@@ -242,7 +244,7 @@ async def test_the_language_of_the_url_is_spoken(running: Any, question: Any, in
         return REPLY
 
     async with (
-        running(scripted_engine(reply=reply), clock=instant_clock) as server,
+        running(scripted_engine(Script(reply=reply)), clock=instant_clock) as server,
         connect(f"ws://127.0.0.1:{server.port}//ws?language=fr&voice=none-such") as websocket,
     ):
         await ask(websocket, question(16_000), 512)

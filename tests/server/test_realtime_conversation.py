@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,9 +11,15 @@ from typing import Any
 import pytest
 
 from pipeline.lm.base import Message
-from pipeline.testing import scripted_engine
+from pipeline.testing import Script, scripted_engine
+from pipeline.worker import Threads
 
 NO_TURN_DETECTION = {"input": {"turn_detection": None}}
+
+
+def in_threads(name: str, slots: int, niceness: int) -> Threads:
+    """For a model that blocks."""
+    return Threads(name, slots, niceness=niceness)
 
 
 class HeldBack:
@@ -38,7 +45,10 @@ def held_back() -> Iterator[HeldBack]:
 
 @pytest.mark.asyncio
 async def test_a_turn_is_told_in_the_protocols_order(running: Any, talk: Any) -> None:
-    async with running(scripted_engine(heard="hello", reply="Hi. How are you?")) as server, talk(server) as talker:
+    async with (
+        running(scripted_engine(Script(heard=["hello"], reply=lambda messages: "Hi. How are you?"))) as server,
+        talk(server) as talker,
+    ):
         await talker.update()
         await talker.ask()
         done = await talker.until("response.done")
@@ -77,18 +87,21 @@ async def test_a_turn_is_told_in_the_protocols_order(running: Any, talk: Any) ->
 
 @pytest.mark.asyncio
 async def test_the_second_turn_remembers_the_first(running: Any, talk: Any) -> None:
-    engine = scripted_engine(heard=["one", "two"], reply=lambda messages: " ".join(m.text for m in messages[1:]))
+    engine = scripted_engine(
+        Script(heard=["one", "two"], reply=lambda messages: " ".join(m.text for m in messages[1:]))
+    )
     async with running(engine) as server, talk(server) as talker:
         for _ in range(2):
             await talker.ask()
             await talker.until("response.done")
+            await asyncio.sleep(0.2)  # the answer, of 0.15 s, is played
     said = [message["transcript"] for message in talker.of("response.output_audio_transcript.done")]
     assert said == ["one", "one one two"]
 
 
 @pytest.mark.asyncio
 async def test_text_is_answered_in_text(running: Any, talk: Any) -> None:
-    engine = scripted_engine(reply=lambda messages: f"{messages[0].text} {messages[-1].text}")
+    engine = scripted_engine(Script(reply=lambda messages: f"{messages[0].text} {messages[-1].text}"))
     async with running(engine) as server, talk(server) as talker:
         await talker.update(output_modalities=["text"], instructions="Repeat:")
         content = [{"type": "input_text", "text": "good day"}]
@@ -105,7 +118,7 @@ async def test_text_is_answered_in_text(running: Any, talk: Any) -> None:
 
 @pytest.mark.asyncio
 async def test_push_to_talk_answers_what_was_committed(running: Any, talk: Any, question: Any) -> None:
-    engine = scripted_engine(heard="pushed", reply=lambda messages: messages[-1].text)
+    engine = scripted_engine(Script(heard=["pushed"], reply=lambda messages: messages[-1].text))
     async with running(engine) as server, talk(server) as talker:
         await talker.update(audio=NO_TURN_DETECTION)
         await talker.append(question(24_000))
@@ -130,7 +143,7 @@ async def test_what_was_cleared_cannot_be_committed(running: Any, talk: Any, que
 
 @pytest.mark.asyncio
 async def test_a_response_can_be_cancelled(running: Any, talk: Any, held_back: HeldBack) -> None:
-    async with running(scripted_engine(reply=held_back)) as server, talk(server) as talker:
+    async with running(scripted_engine(Script(reply=held_back), runner=in_threads)) as server, talk(server) as talker:
         await talker.send("response.create")
         created = await talker.until("response.created")
         await talker.send("response.create", event_id="too many")
@@ -159,7 +172,7 @@ async def test_a_failing_model_fails_the_response_and_nothing_else(running: Any,
             raise answer
         return answer
 
-    async with running(scripted_engine(reply=reply)) as server, talk(server) as talker:
+    async with running(scripted_engine(Script(reply=reply))) as server, talk(server) as talker:
         await talker.ask()
         failed = (await talker.until("response.done"))["response"]
         await talker.ask()
@@ -174,7 +187,7 @@ async def test_a_failing_model_fails_the_response_and_nothing_else(running: Any,
 async def test_telephone_formats_both_ways(running: Any, talk: Any, question: Any, law: str) -> None:
     silence = {"audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}[law]
     loud_and_soft = bytes([0x20, 0xA0]) * 2_400
-    async with running(scripted_engine(reply="Hi.")) as server, talk(server) as talker:
+    async with running(scripted_engine(Script(reply=lambda messages: "Hi."))) as server, talk(server) as talker:
         law_format = {"type": law}
         session = await talker.update(audio={"input": {"format": law_format}, "output": {"format": law_format}})
         assert session["audio"]["input"]["format"] == law_format
@@ -187,7 +200,10 @@ async def test_telephone_formats_both_ways(running: Any, talk: Any, question: An
 
 @pytest.mark.asyncio
 async def test_items_are_created_retrieved_truncated_and_deleted(running: Any, talk: Any) -> None:
-    async with running(scripted_engine(reply="Hello there. And again.")) as server, talk(server) as talker:
+    async with (
+        running(scripted_engine(Script(reply=lambda messages: "Hello there. And again."))) as server,
+        talk(server) as talker,
+    ):
         for role, kind in [("system", "input_text"), ("user", "input_text"), ("assistant", "output_text")]:
             item = {"type": "message", "role": role, "id": f"my_{role}", "content": [{"type": kind, "text": role}]}
             await talker.send("conversation.item.create", item=item, previous_item_id="root")
@@ -300,7 +316,7 @@ async def test_the_session_names_the_model_of_the_url(running: Any, talk: Any) -
 
 @pytest.mark.asyncio
 async def test_the_next_question_cancels_the_reply_under_way(running: Any, talk: Any, held_back: HeldBack) -> None:
-    async with running(scripted_engine(reply=held_back)) as server, talk(server) as talker:
+    async with running(scripted_engine(Script(reply=held_back), runner=in_threads)) as server, talk(server) as talker:
         await talker.ask()
         await talker.until("response.created")
         await talker.ask()

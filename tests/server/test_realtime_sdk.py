@@ -10,7 +10,7 @@ import pytest
 from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
-from pipeline.testing import scripted_engine
+from pipeline.testing import Script, scripted_engine
 
 FRAME_BYTES = 2 * 480
 
@@ -36,7 +36,9 @@ async def ask(connection: AsyncRealtimeConnection, pcm: bytes) -> tuple[str, str
 
 @pytest.mark.asyncio
 async def test_it_holds_a_spoken_conversation(running: Any, question: Any) -> None:
-    engine = scripted_engine(heard=["one", "two"], reply=lambda messages: " ".join(m.text for m in messages[1:]))
+    engine = scripted_engine(
+        Script(heard=["one", "two"], reply=lambda messages: " ".join(m.text for m in messages[1:]))
+    )
     async with running(engine) as server:
         client = AsyncOpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none")
         async with client.realtime.connect(model="gpt-realtime") as connection:
@@ -55,6 +57,7 @@ async def test_it_holds_a_spoken_conversation(running: Any, question: Any) -> No
             assert updated.type == "session.updated"
             assert updated.session.audio.output.voice == "marin"
             first = await ask(connection, question(24_000))
+            await asyncio.sleep(0.2)  # the answer, of 0.15 s, is played
             second = await ask(connection, question(24_000))
     assert first[:2] == ("one", "one")
     assert second[:2] == ("two", "one one two")

@@ -49,7 +49,7 @@ def test_a_turn_keeps_one_item_from_first_sound_to_transcript() -> None:
         SpeechStarted(1, 0.25),
         SpeechStopped(1, 1.5),
         TurnCommitted(1, 0.25, 1.5),
-        Transcribed(1, "hello", Language.EN, 1.25),
+        Transcribed(1, "hello", Language.EN, 1.25, message=1),
     )
     assert told[0]["audio_start_ms"] == 250
     assert told[1]["audio_end_ms"] == 1500
@@ -73,13 +73,16 @@ def test_a_turn_that_could_not_be_transcribed_says_so() -> None:
 def test_without_transcription_the_transcript_is_not_told_but_kept() -> None:
     telling = begun()
     telling.session = Session.model_validate({"audio": {"input": {"transcription": None}}})
-    told = tell(telling, TurnCommitted(1, 0.5, 1.5), Transcribed(1, "hello", Language.EN, 1.0))
+    told = tell(telling, TurnCommitted(1, 0.5, 1.5), Transcribed(1, "hello", Language.EN, 1.0, message=1))
     assert told[-1]["type"] == "conversation.item.done"
 
 
 def test_a_failed_reply_ends_with_its_reason() -> None:
     told = tell(
-        begun(), ReplyStarted(1, 1, Language.EN), TurnFailed(1, "text_to_speech", "it broke"), done(status="failed")
+        begun(),
+        ReplyStarted(1, 1, Language.EN, message=2),
+        TurnFailed(1, "text_to_speech", "it broke"),
+        done(status="failed"),
     )
     response = told[-1]["response"]
     assert told[-1]["type"] == "response.done"
@@ -97,20 +100,24 @@ def test_a_reply_cancelled_before_it_began_is_told_all_the_same() -> None:
 
 
 def test_a_reply_cancelled_by_the_next_turn_says_so() -> None:
-    told = tell(begun(), ReplyStarted(1, 1, Language.EN), done(status="cancelled"))
+    told = tell(begun(), ReplyStarted(1, 1, Language.EN, message=2), done(status="cancelled"))
     assert told[-1]["response"]["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
 
 
 def test_no_audio_is_told_after_a_cancel() -> None:
     telling = begun()
-    tell(telling, ReplyStarted(1, 1, Language.EN), ReplyText(1, "Hi."))
+    tell(telling, ReplyStarted(1, 1, Language.EN, message=2), ReplyText(1, "Hi."))
     telling.cancel()
     assert tell(telling, ReplyAudio(1, SAMPLES)) == []
 
 
 def test_the_trace_tells_when_the_first_audio_left() -> None:
     told = tell(
-        begun(), ReplyStarted(1, 1, Language.EN), ReplyText(1, "Hi."), ReplyAudio(1, SAMPLES), done(prompt_tokens=3)
+        begun(),
+        ReplyStarted(1, 1, Language.EN, message=2),
+        ReplyText(1, "Hi."),
+        ReplyAudio(1, SAMPLES),
+        done(prompt_tokens=3),
     )
     assert told[-1]["response"]["trace"] == {"first_sent_s": 7.0}
     assert told[-1]["response"]["usage"]["input_tokens"] == 3
@@ -120,8 +127,8 @@ def test_the_items_of_a_conversation_are_chained() -> None:
     told = tell(
         begun(),
         TurnCommitted(1, 0.0, 1.0),
-        Transcribed(1, "hello", Language.EN, 1.0),
-        ReplyStarted(1, 1, Language.EN),
+        Transcribed(1, "hello", Language.EN, 1.0, message=1),
+        ReplyStarted(1, 1, Language.EN, message=2),
         done(),
         TurnCommitted(2, 2.0, 3.0),
     )

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from pipeline.audio import FloatArray
 from pipeline.languages import Language
-from pipeline.tts.kokoro.model import SILENT_TAIL, prepared_model
+from pipeline.onnx_session import OnnxSession
+from pipeline.stopping import Stop
+from pipeline.tts.kokoro.model import FADING_TAIL, prepared_model
 from pipeline.tts.mastering import master, pause_after, pieces
 from pipeline.tts.phonemes import Phonemizer
 from pipeline.tts.phonemes.vocabulary import VOCABULARY
@@ -52,18 +53,11 @@ class Kokoro:
         Raises:
             FileNotFoundError: the model or a voice is not in `folder`.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # An idle thread that spins takes a core from the other models.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            prepared_model(_existing(folder / MODEL_FILE)), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = OnnxSession(prepared_model(_existing(folder / MODEL_FILE)), threads=threads)
         self._styles = {name: read_voice(folder, name) for names in VOICES.values() for name in names}
         self._phonemes = Phonemizer()
 
-    def speak(self, text: str, language: Language, voice: str, speed: float = 1.0) -> Iterator[FloatArray]:
+    def speak(self, text: str, language: Language, voice: str, *, speed: float, stop: Stop) -> Iterator[FloatArray]:
         """As in `TextToSpeech`; the model is not asked before the first piece is.
 
         Raises:
@@ -75,12 +69,8 @@ class Kokoro:
         for sounds in fit(self._phonemes(said, language)):
             last = pause_after(sounds)
             gain = 10 ** (_GAIN_DB[voice] / 20)
-            yield from pieces(master(self._synthesise(sounds, voice, speed), gain=gain, pause_s=last))
-
-    def _synthesise(self, sounds: str, voice: str, speed: float) -> FloatArray:
-        (samples,) = self._session.run(None, model_inputs(sounds, self._styles[voice], speed))
-        audio: FloatArray = samples
-        return audio
+            (samples,) = self._session.run(model_inputs(sounds, self._styles[voice], speed), stop)
+            yield from pieces(master(samples, gain=gain, pause_s=last))
 
 
 def model_inputs(sounds: str, style: FloatArray, speed: float) -> dict[str, npt.NDArray[Any]]:
@@ -89,7 +79,7 @@ def model_inputs(sounds: str, style: FloatArray, speed: float) -> dict[str, npt.
         "tokens": np.array([[_EDGE, *(VOCABULARY[sound] for sound in sounds), _EDGE]], np.int64),
         "style": style[len(sounds) - 1],
         "speed": np.array([speed], np.float32),
-        SILENT_TAIL: np.array([len(sounds) - len(sounds.rstrip(_MARKS)) + 1], np.int64),
+        FADING_TAIL: np.array([len(sounds) - len(sounds.rstrip(_MARKS)) + 2], np.int64),
     }
 
 

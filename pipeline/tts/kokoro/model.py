@@ -10,9 +10,9 @@ from pipeline.tts.kokoro.activations import quicken_activations
 from pipeline.tts.kokoro.convolutions import quicken_convolutions
 from pipeline.tts.kokoro.fourier import transform_by_convolution
 from pipeline.tts.kokoro.graph import GraphEditor
-from pipeline.tts.kokoro.silence import SILENT_TAIL, leave_out_silence
+from pipeline.tts.kokoro.silence import FADING_TAIL, leave_out_silence
 
-__all__ = ["SILENT_TAIL", "prepared_model"]
+__all__ = ["FADING_TAIL", "prepared_model"]
 
 
 def prepared_model(model_file: Path) -> bytes:

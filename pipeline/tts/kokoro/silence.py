@@ -1,6 +1,6 @@
 """An edit of Kokoro's graph, so that it does not synthesise silence.
 
-The model plans up to 0.5 s of silence before a clause and 0.3 s after it, and its decoder, nearly all of its cost,
+The model plans up to 0.5 s of silence before a clause and as much after it, and its decoder, nearly all of its cost,
 takes as long over those as over speech. The plan must stay as it is (a shorter one slurs the first sound), so what is
 cut is between the two: of the frames that the plan hands to the decoder, those that would be silent.
 """
@@ -13,12 +13,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-SILENT_TAIL = "silent_tail"
-"""The added input, int64, shape (1,): how many tokens at the end are silent (the edge and the marks before it)."""
+FADING_TAIL = "fading_tail"
+"""The added input, int64, shape (1,): how many tokens at the end die away (the last sound, the marks and the edge)."""
 
 # In the model's frames of 25 ms.
 _KEPT_BEFORE = 3
-_KEPT_AFTER = 5
+# Of what the plan calls the last sound, no more than 8 were audible in 132 clauses of five languages, and 4 as a rule.
+_KEPT_AFTER = 9
 
 _LAST = -1
 _END = 2**31
@@ -32,7 +33,7 @@ _PLANNED = {  # what the decoder reads: its frames' axis, and its steps a frame
 
 
 def leave_out_silence(graph: onnx.GraphProto) -> None:
-    """Add the input `silent_tail`, and what cuts the decoder's frames by it."""
+    """Add the input `fading_tail`, and what cuts the decoder's frames by it."""
     for node in graph.node:
         node.input[:] = [f"{name}:kept" if name in _PLANNED else name for name in node.input]
     for index in reversed(range(len(graph.node))):
@@ -46,7 +47,7 @@ def leave_out_silence(graph: onnx.GraphProto) -> None:
                 graph.node.insert(index + 1, node)
     for number in (_LAST, 0, 1, 2, _KEPT_BEFORE, _KEPT_AFTER, _END):
         graph.initializer.append(numpy_helper.from_array(np.array([number], np.int64), f"kept:{number}"))
-    graph.input.append(helper.make_tensor_value_info(SILENT_TAIL, TensorProto.INT64, [1]))
+    graph.input.append(helper.make_tensor_value_info(FADING_TAIL, TensorProto.INT64, [1]))
 
 
 def _bounds() -> list[onnx.NodeProto]:
@@ -62,7 +63,7 @@ def _bounds() -> list[onnx.NodeProto]:
         node("Gather", "kept:each kept:0", "kept:before"),
         node("Sub", f"kept:before kept:{_KEPT_BEFORE}", "kept:spare_before"),
         node("Max", "kept:spare_before kept:0", "kept:first:1"),
-        node("Neg", SILENT_TAIL, "kept:tail"),
+        node("Neg", FADING_TAIL, "kept:tail"),
         node("Slice", f"kept:each kept:tail kept:{_END}", "kept:tail_durations"),
         node("ReduceSum", "kept:tail_durations kept:0", "kept:after", keepdims=1),
         node("Sub", f"kept:after kept:{_KEPT_AFTER}", "kept:spare_after"),

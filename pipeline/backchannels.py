@@ -1,0 +1,63 @@
+"""What people say to show that they listen, without wanting to be listened to."""
+
+from __future__ import annotations
+
+import re
+
+from pipeline.languages import TRAITS, Language
+
+# Apart by commas.
+_WORDS: dict[Language, str] = {
+    Language.EN: (
+        "mhm, mm, mmm, mmhm, mmhmm, hmm, hm, hum, uh, um, ah, oh, uhhuh, huh, aha, yeah, yep, yup, yes, okay, ok,"
+        " right, sure, alright, wow, nice, cool, great, really, exactly, indeed, i see, got it, of course, all right,"
+        " go on"
+    ),
+    Language.FR: (
+        "mhm, mm, mmm, hmm, hm, hum, euh, ah, oh, ouais, oui, ok, okay, bon, bien, ben oui, ah oui, ah bon, d'accord,"
+        " voilà, exact, exactement, je vois, bien sûr, super"
+    ),
+    Language.ES: (
+        "mhm, mm, mmm, hmm, hm, eh, ah, oh, ajá, sí, si, vale, ok, okay, bueno, bien, claro, ya, ya veo, de acuerdo,"
+        " exacto, exactamente, entiendo, por supuesto, ah sí"
+    ),
+    Language.ZH: (
+        "嗯, 恩, 嗯嗯, 唔, 哦, 噢, 喔, 啊, 呃, 好, 好的, 好吧, 对, 對, 对对, 是, 是的, 是啊, 对啊, 没错, 知道了, 明白,"
+        " 这样啊, 原来如此, 行, 可以"
+    ),
+    Language.JA: (
+        "うん, うんうん, ううん, ん, んー, うーん, ふーん, へえ, へー, ほう, ああ, あー, えー, はい, はいはい, ええ,"
+        " そう, そうか, そうですか, そうですね, そうなんだ, なるほど, 確かに"
+    ),
+    Language.KO: (
+        "음, 응, 응응, 어, 아, 오, 네, 네네, 예, 그래, 그래요, 그렇군요, 그렇구나, 맞아, 맞아요, 알겠어요, 알겠습니다,"
+        " 아하, 그렇죠, 좋아요"
+    ),
+}
+
+_NOT_A_LETTER = re.compile(r"[\W_ー〜~]+")
+# A hum has as many letters as the recogniser likes to give it: "Mmmm", "ううううん".
+_AGAIN = re.compile(r"(.)\1+")
+
+
+def is_backchannel(text: str, language: Language) -> bool:
+    """Whether `text` is nothing but such words, said once or several times over; of no words too."""
+    parts = [text] if TRAITS[language].joins_words else re.split(r"[,.;!?…]+", text)
+    return all(_is_known(part, language) for part in parts)
+
+
+def _is_known(part: str, language: Language) -> bool:
+    written = _letters(part)
+    if not written or written in _KNOWN[language]:
+        return True
+    words = part.split()
+    return len(words) > 1 and all(_letters(word) in _KNOWN[language] for word in words)
+
+
+def _letters(text: str) -> str:
+    return _AGAIN.sub(r"\1", _NOT_A_LETTER.sub("", text.lower()))
+
+
+_KNOWN: dict[Language, frozenset[str]] = {
+    language: frozenset(map(_letters, words.split(","))) for language, words in _WORDS.items()
+}

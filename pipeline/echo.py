@@ -1,0 +1,69 @@
+"""Whether the microphone hears nobody but the reply's own loudspeaker.
+
+Most callers cancel echo themselves; this is for those who do not. What was sent is kept for a moment, and what comes in
+while it plays is compared with it: where the two agree, at any delay that a room and a network can make, it is an echo.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+
+from pipeline.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, FloatArray
+
+WINDOW_S = 0.4
+"""How much of the microphone is compared."""
+
+_LONGEST_DELAY_S = 1.0
+_KEPT_S = 2 * (WINDOW_S + _LONGEST_DELAY_S)
+_LEAST_CORRELATION = 0.5
+"""Speech of two people agrees by chance up to about 0.3 at the best of all delays, an echo in a room from 0.6 on."""
+
+
+class EchoGuard:
+    """Times are seconds on the clock by which the audio is sent and received."""
+
+    def __init__(self) -> None:
+        self._sent = np.zeros(0, np.float32)
+        self._ends_at_s = 0.0
+
+    def sent(self, samples_24k: FloatArray, begins_at_s: float) -> None:
+        """The caller's loudspeaker plays this from `begins_at_s` on."""
+        samples_16k = soxr.resample(samples_24k, OUTPUT_RATE_HZ, INPUT_RATE_HZ, quality="LQ").astype(np.float32)
+        gap = min(max(0.0, begins_at_s - self._ends_at_s), _KEPT_S) if self._sent.size else 0.0
+        silence = np.zeros(round(gap * INPUT_RATE_HZ), np.float32)
+        self._sent = np.concatenate([self._sent, silence, samples_16k])
+        self._ends_at_s = begins_at_s + samples_24k.size / OUTPUT_RATE_HZ
+
+    def explains(self, microphone_16k: FloatArray, now_s: float) -> bool:
+        """Whether the last `WINDOW_S` of the microphone, which end `now_s`, are an echo of what was sent."""
+        until = self._sent.size - round((self._ends_at_s - now_s) * INPUT_RATE_HZ)
+        heard = _brightened(microphone_16k[-round(WINDOW_S * INPUT_RATE_HZ) :])
+        since = until - heard.size - round(_LONGEST_DELAY_S * INPUT_RATE_HZ)
+        played = _brightened(self._sent[max(0, since) : max(0, until)])
+        self._forget(now_s)
+        return played.size >= heard.size > 0 and _best_agreement(heard, played) >= _LEAST_CORRELATION
+
+    def _forget(self, now_s: float) -> None:
+        ahead = max(0, round((self._ends_at_s - now_s) * INPUT_RATE_HZ))
+        self._sent = self._sent[-(round(_KEPT_S * INPUT_RATE_HZ) + ahead) :]
+
+
+def _brightened(samples: FloatArray) -> FloatArray:
+    """Differences: without them the few low partials of any two voices agree at some delay."""
+    return np.diff(samples).astype(np.float32)
+
+
+def _best_agreement(part: FloatArray, whole: FloatArray) -> float:
+    """The largest normalised correlation of `part` with any stretch of `whole`, in [0, 1]."""
+    size = 1 << (whole.size + part.size - 1).bit_length()
+    products = np.fft.irfft(np.fft.rfft(whole, size) * np.conj(np.fft.rfft(part, size)), size)
+    products = products[: whole.size - part.size + 1]
+    sums = np.concatenate([[0.0], np.cumsum(np.square(whole, dtype=np.float64))])
+    energies = sums[part.size :] - sums[: sums.size - part.size]
+    # A stretch that is all but silent agrees with anything, by rounding.
+    audible = energies > 1e-3 * energies.max()
+    energy = float(np.square(part, dtype=np.float64).sum())
+    if energy == 0.0 or not audible.any():
+        return 0.0
+    return float(np.max(np.abs(products[audible]) / np.sqrt(energies[audible] * energy)))

@@ -1,0 +1,36 @@
+"""How much silence ends a turn, by what was said and how.
+
+Two witnesses are heard. The recogniser tells how probable it is that the sentence ends after the last word: of what it
+knows, the strongest sign in all six languages. Smart Turn listens to the voice alone. Their log-odds are added, the
+latter with a weight; the more the sum speaks for an end, the less silence it takes. `docs/turn-taking.md` shows how the
+weight and the waits were found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pipeline.profiles import TurnProfile
+
+_SURE = 0.997
+"""No witness is believed to be surer than this, or less sure than 1 minus this."""
+
+
+def log_odds(probability: float) -> float:
+    within = min(max(probability, 1 - _SURE), _SURE)
+    return math.log(within / (1 - within))
+
+
+def wait_s(settings: TurnProfile, ends: float | None, completeness: Sequence[float]) -> float:
+    """The silence after which the turn is over, in seconds.
+
+    Args:
+        settings: of the profile.
+        ends: the probability that the sentence ends after the last word; None where the recogniser cannot tell.
+        completeness: what Smart Turn answered in this silence, each time it was asked.
+    """
+    voice = sum(map(log_odds, completeness)) / len(completeness) if completeness else 0.0
+    # Without a word of the recogniser, Smart Turn stands alone.
+    evidence = voice if ends is None else log_odds(ends) + settings.voice_weight * voice
+    return next((silence_s for least, silence_s in settings.waits if evidence >= least), settings.longest_wait_s)

@@ -1,0 +1,80 @@
+"""The caller's loudspeaker, as it is guessed from here: it plays what was sent, in order, from the moment it came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.languages import TRAITS, Language
+
+
+@dataclass(slots=True)
+class _Clause:
+    text: str
+    begin_s: float
+    end_s: float
+
+
+class Playback:
+    """One reply. Times are seconds on `now`, lengths seconds of the reply's audio."""
+
+    def __init__(self, language: Language, now: Callable[[], float]) -> None:
+        self._joins_words = TRAITS[language].joins_words
+        self._now = now
+        self._clauses: list[_Clause] = []
+        self._sent_s = 0.0
+        self._ends_at_s = 0.0
+
+    @property
+    def begun(self) -> bool:
+        return self._sent_s > 0
+
+    @property
+    def ahead_s(self) -> float:
+        """How much of what was sent has not been played yet."""
+        return max(0.0, self._ends_at_s - self._now())
+
+    @property
+    def played_s(self) -> float:
+        return self._sent_s - self.ahead_s
+
+    @property
+    def text(self) -> str:
+        """All that was sent."""
+        return "".join(clause.text for clause in self._clauses)
+
+    def clause(self, text: str) -> None:
+        """What is sent from now on says `text`."""
+        self._clauses.append(_Clause(text, self._sent_s, self._sent_s))
+
+    def sent(self, length_s: float) -> float:
+        """So much was sent just now; returns when it begins to be played."""
+        begins_at_s = max(self._ends_at_s, self._now())
+        self._ends_at_s = begins_at_s + length_s
+        self._sent_s += length_s
+        if self._clauses:
+            self._clauses[-1].end_s = self._sent_s
+        return begins_at_s
+
+    def take_back(self, length_s: float, clauses: int) -> None:
+        """So much of the end, with the texts of so many clauses, was not sent after all."""
+        self._sent_s -= length_s
+        self._ends_at_s -= length_s
+        del self._clauses[len(self._clauses) - clauses :]
+        for clause in self._clauses:
+            clause.end_s = min(clause.end_s, self._sent_s)
+
+    def heard(self, played_s: float | None = None) -> str:
+        """The text of what has been played: whole clauses, and of the last one the words that fit the time."""
+        until_s = self.played_s if played_s is None else played_s
+        return "".join(self._heard_of(clause, until_s) for clause in self._clauses).rstrip()
+
+    def _heard_of(self, clause: _Clause, until_s: float) -> str:
+        if clause.end_s <= until_s:
+            return clause.text
+        share = (until_s - clause.begin_s) / (clause.end_s - clause.begin_s)
+        if share <= 0:
+            return ""
+        words = list(clause.text) if self._joins_words else clause.text.split(" ")
+        kept = words[: int(share * len(words))]
+        return ("" if self._joins_words else " ").join(kept)

@@ -1,0 +1,30 @@
+"""One worker a model, so that none waits for another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipeline.worker import Runner, Threads, Worker
+
+REPLIES_AT_ONCE = 4
+"""llama.cpp batches so many conversations by itself, token by token."""
+
+
+class Workers:
+    """Args: `runner` makes what runs a worker's jobs, by its name, its number of slots and its niceness."""
+
+    def __init__(self, runner: Callable[[str, int, int], Runner] | None = None) -> None:
+        def worker(name: str, *, slots: int = 1, niceness: int = 5) -> Worker:
+            runs = runner(name, slots, niceness) if runner else Threads(name, slots, niceness=niceness)
+            return Worker(runs, slots=slots)
+
+        self.turns = worker("end-of-turn")
+        self.hearing = worker("speech-to-text")
+        # It writes faster than its text can be spoken: what it does while the synthesiser speaks is not waited for.
+        self.thinking = worker("language-model", slots=REPLIES_AT_ONCE, niceness=15)
+        self.speaking = worker("text-to-speech")
+
+    def close(self) -> None:
+        """Blocks until what runs has stopped: call it off the loop."""
+        for worker in (self.turns, self.hearing, self.thinking, self.speaking):
+            worker.close()
