@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pipeline.languages import TRAITS, Language
+from pipeline.languages import Language
 
 # Apart by commas.
 _WORDS: dict[Language, str] = {
@@ -35,6 +35,7 @@ _WORDS: dict[Language, str] = {
     ),
 }
 
+_MARKS = re.compile(r"[,.;!?…。、，！？；]+")
 _NOT_A_LETTER = re.compile(r"[\W_ー〜~]+")
 # A hum has as many letters as the recogniser likes to give it: "Mmmm", "ううううん".
 _AGAIN = re.compile(r"(.)\1+")
@@ -42,8 +43,7 @@ _AGAIN = re.compile(r"(.)\1+")
 
 def is_backchannel(text: str, language: Language) -> bool:
     """Whether `text` is nothing but such words, said once or several times over; of no words too."""
-    parts = [text] if TRAITS[language].joins_words else re.split(r"[,.;!?…]+", text)
-    return all(_is_known(part, language) for part in parts)
+    return all(_is_known(part, language) for part in _MARKS.split(text))
 
 
 def _is_known(part: str, language: Language) -> bool:

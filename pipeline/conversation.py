@@ -349,8 +349,6 @@ class Conversation:
     async def _interrupt(self, turn: Turn) -> None:
         """The caller means to be heard: the reply ends, and the history keeps of it what the caller has heard."""
         turn.overlaps = False
-        if self._reply is not None:
-            self._reply.go_on()
         await self.cancel_reply()
         self._remember_heard()
         await self._outbox.put(SpeechStarted(turn.number, turn.start_s))

@@ -7,12 +7,21 @@ from dataclasses import dataclass
 
 from pipeline.languages import TRAITS, Language
 
+_ROUNDING_S = 0.001
+
 
 @dataclass(slots=True)
-class _Clause:
+class Clause:
+    """`made_s` is how long its audio is, as far as it has been made; it may be sent much later."""
+
     text: str
+    made_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    clause: Clause
     begin_s: float
-    end_s: float
 
 
 class Playback:
@@ -21,7 +30,7 @@ class Playback:
     def __init__(self, language: Language, now: Callable[[], float]) -> None:
         self._joins_words = TRAITS[language].joins_words
         self._now = now
-        self._clauses: list[_Clause] = []
+        self._clauses: list[_Sent] = []
         self._sent_s = 0.0
         self._ends_at_s = 0.0
 
@@ -41,19 +50,17 @@ class Playback:
     @property
     def text(self) -> str:
         """All that was sent."""
-        return "".join(clause.text for clause in self._clauses)
+        return "".join(sent.clause.text for sent in self._clauses)
 
-    def clause(self, text: str) -> None:
-        """What is sent from now on says `text`."""
-        self._clauses.append(_Clause(text, self._sent_s, self._sent_s))
+    def begin(self, clause: Clause) -> None:
+        """What is sent from now on is of this clause."""
+        self._clauses.append(_Sent(clause, self._sent_s))
 
     def sent(self, length_s: float) -> float:
         """So much was sent just now; returns when it begins to be played."""
         begins_at_s = max(self._ends_at_s, self._now())
         self._ends_at_s = begins_at_s + length_s
         self._sent_s += length_s
-        if self._clauses:
-            self._clauses[-1].end_s = self._sent_s
         return begins_at_s
 
     def take_back(self, length_s: float, clauses: int) -> None:
@@ -61,20 +68,19 @@ class Playback:
         self._sent_s -= length_s
         self._ends_at_s -= length_s
         del self._clauses[len(self._clauses) - clauses :]
-        for clause in self._clauses:
-            clause.end_s = min(clause.end_s, self._sent_s)
 
     def heard(self, played_s: float | None = None) -> str:
         """The text of what has been played: whole clauses, and of the last one the words that fit the time."""
         until_s = self.played_s if played_s is None else played_s
-        return "".join(self._heard_of(clause, until_s) for clause in self._clauses).rstrip()
+        return "".join(self._heard_of(sent, until_s - sent.begin_s) for sent in self._clauses).rstrip()
 
-    def _heard_of(self, clause: _Clause, until_s: float) -> str:
-        if clause.end_s <= until_s:
-            return clause.text
-        share = (until_s - clause.begin_s) / (clause.end_s - clause.begin_s)
+    def _heard_of(self, sent: _Sent, heard_s: float) -> str:
+        text, length_s = sent.clause.text, sent.clause.made_s
+        if heard_s >= length_s - _ROUNDING_S:
+            return text
+        share = heard_s / length_s
         if share <= 0:
             return ""
-        words = list(clause.text) if self._joins_words else clause.text.split(" ")
+        words = list(text) if self._joins_words else text.split(" ")
         kept = words[: int(share * len(words))]
         return ("" if self._joins_words else " ").join(kept)

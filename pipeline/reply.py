@@ -16,7 +16,7 @@ from pipeline.events import Event, ReplyAudio, ReplyDone, ReplyStarted, ReplyTex
 from pipeline.languages import Language
 from pipeline.lm.base import Message
 from pipeline.outbox import Outbox
-from pipeline.playback import Playback
+from pipeline.playback import Clause, Playback
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +46,9 @@ class ReplyRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """`text` is that of the clause which begins here, or None."""
+    """`begins` is the clause which begins here, or None."""
 
-    text: str | None
+    begins: Clause | None
     samples_24k: FloatArray | None
 
 
@@ -183,42 +183,44 @@ class Reply:
         while (clause := await clauses.get()) is not None:
             if self.request.trace.first_clause_s is None:
                 self.request.trace.first_clause_s = self._sample_clock()
-            text: str | None = clause
+            unspoken: Clause | None = Clause(clause)
             if self.request.speak:
-                text = await self._speak(clause, pieces)
-            if text is not None:
+                unspoken = await self._speak(clause, pieces)
+            if unspoken is not None:
                 self._begun.set()
-                await pieces.put(_Piece(text, None))
+                await pieces.put(_Piece(unspoken, None))
         self._begun.set()
         await pieces.put(None)
 
-    async def _speak(self, clause: str, pieces: asyncio.Queue[_Piece | None]) -> str | None:
-        """The text of a clause goes out with its first audio; returned is that of one in which nothing is audible."""
+    async def _speak(self, text: str, pieces: asyncio.Queue[_Piece | None]) -> Clause | None:
+        """The text of a clause goes out with its first audio; returned is one in which nothing is audible."""
         request = self.request
-        text: str | None = clause
+        clause = Clause(text)
+        begins: Clause | None = clause
         due_s = self._clock() + self._made_s - self.playback.played_s
         try:
-            spoken = self._engine.speak(clause, request.language, request.voice, request.speed, deadline_s=due_s)
+            spoken = self._engine.speak(text, request.language, request.voice, request.speed, deadline_s=due_s)
             async with aclosing(spoken):
                 async for samples_24k in spoken:
                     if request.trace.first_sample_s is None:
                         request.trace.first_sample_s = self._sample_clock()
                     self._begun.set()
                     self._made_s += samples_24k.size / OUTPUT_RATE_HZ
-                    await pieces.put(_Piece(text, samples_24k))
-                    text = None
+                    clause.made_s += samples_24k.size / OUTPUT_RATE_HZ
+                    await pieces.put(_Piece(begins, samples_24k))
+                    begins = None
         except Exception as error:
             raise _StageError("text_to_speech") from error
-        return text
+        return begins
 
     async def _send(self, pieces: asyncio.Queue[_Piece | None]) -> None:
         while (piece := await pieces.get()) is not None:
             await self._announced.wait()
             if piece.samples_24k is not None:
                 await self._wait_for_room()
-            if piece.text is not None:
-                self.playback.clause(piece.text)
-                await self._outbox.put(ReplyText(self.request.number, piece.text))
+            if piece.begins is not None:
+                self.playback.begin(piece.begins)
+                await self._outbox.put(ReplyText(self.request.number, piece.begins.text))
             if piece.samples_24k is not None:
                 begins_at_s = self.playback.sent(piece.samples_24k.size / OUTPUT_RATE_HZ)
                 self._on_sent(piece.samples_24k, begins_at_s)

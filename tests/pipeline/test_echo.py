@@ -1,0 +1,55 @@
+"""Telling the reply's own loudspeaker from a caller."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, FloatArray
+from pipeline.echo import WINDOW_S, EchoGuard
+
+
+def noise(seconds: float, rate_hz: int, seed: int) -> FloatArray:
+    """Band-limited, as speech is."""
+    white = np.random.default_rng(seed).standard_normal(round(seconds * rate_hz))
+    spectrum = np.fft.rfft(white)
+    spectrum[round(4000 * seconds) :] = 0.0
+    return (0.1 * np.fft.irfft(spectrum, white.size)).astype(np.float32)
+
+
+def at_16k(samples_24k: FloatArray) -> FloatArray:
+    grid = np.arange(0, samples_24k.size, OUTPUT_RATE_HZ / INPUT_RATE_HZ)
+    return np.interp(grid, np.arange(samples_24k.size), samples_24k).astype(np.float32)
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.12, 0.5])
+@pytest.mark.parametrize("gain_db", [-6, -20])
+def test_an_echo_is_recognised_at_any_level_and_delay(delay_s: float, gain_db: float) -> None:
+    guard, said = EchoGuard(), noise(3.0, OUTPUT_RATE_HZ, 1)
+    guard.sent(said, 10.0)
+    ends_s = 2.0
+    heard = at_16k(said)[: round((ends_s - delay_s) * INPUT_RATE_HZ)][-round(WINDOW_S * INPUT_RATE_HZ) :]
+    assert guard.explains(heard * 10 ** (gain_db / 20), 10.0 + ends_s)
+
+
+def test_somebody_else_is_no_echo() -> None:
+    guard = EchoGuard()
+    guard.sent(noise(3.0, OUTPUT_RATE_HZ, 1), 10.0)
+    assert not guard.explains(noise(WINDOW_S, INPUT_RATE_HZ, 2), 12.0)
+
+
+def test_whoever_speaks_louder_than_the_echo_is_heard() -> None:
+    guard, said = EchoGuard(), noise(3.0, OUTPUT_RATE_HZ, 1)
+    guard.sent(said, 10.0)
+    echo = 0.1 * at_16k(said)[round(1.6 * INPUT_RATE_HZ) : round(2.0 * INPUT_RATE_HZ)]
+    assert not guard.explains(echo + noise(WINDOW_S, INPUT_RATE_HZ, 2), 12.0)
+
+
+def test_nothing_explains_anything_before_something_was_sent() -> None:
+    assert not EchoGuard().explains(noise(WINDOW_S, INPUT_RATE_HZ, 2), 12.0)
+
+
+def test_silence_is_no_echo() -> None:
+    guard = EchoGuard()
+    guard.sent(noise(3.0, OUTPUT_RATE_HZ, 1), 10.0)
+    assert not guard.explains(np.zeros(round(WINDOW_S * INPUT_RATE_HZ), np.float32), 12.0)

@@ -1,0 +1,132 @@
+"""Speaking over a reply: what ends it, what does not, and what is remembered of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import soxr
+
+from harness.virtual_time import run
+from pipeline.audio import OUTPUT_RATE_HZ
+from pipeline.conversation import ConversationSettings
+from pipeline.events import ReplyAudio, ReplyDone, ReplyText, SpeechStarted, Transcribed
+from pipeline.lm.base import Message
+from pipeline.profiles import load_profile
+from pipeline.testing import Script, ScriptedCaller, scripted_engine
+
+LONG_REPLY = "This is the first sentence. " * 8
+TURNS = load_profile("embedded").turns
+
+
+class Replies:
+    """A long reply to the first turn, a short one to any other; keeps the messages of each prompt."""
+
+    def __init__(self) -> None:
+        self.prompts: list[list[Message]] = []
+
+    def __call__(self, messages: Sequence[Message]) -> str:
+        self.prompts.append(list(messages))
+        return LONG_REPLY.strip() if len(messages) == 2 else "Fine."
+
+
+def call(
+    script: Script, hold: Callable[[ScriptedCaller], Coroutine[Any, Any, None]], **settings: Any
+) -> ScriptedCaller:
+    async def main() -> ScriptedCaller:
+        async with ScriptedCaller(scripted_engine(script), ConversationSettings(**settings)) as caller:
+            await caller.speak(1.0)
+            await caller.until(ReplyAudio)
+            await caller.keep_silent(1.5)
+            await hold(caller)
+        return caller
+
+    return run(main())
+
+
+def test_a_caller_who_speaks_over_a_reply_ends_it() -> None:
+    replies = Replies()
+    began_s: list[float] = []
+
+    async def interrupt(caller: ScriptedCaller) -> None:
+        began_s.append(asyncio.get_running_loop().time())
+        await caller.speak(1.2)
+        await caller.until(ReplyDone, count=2)
+
+    caller = call(Script(heard=["go on", "wait a minute"], reply=replies), interrupt)
+    first, second = caller.all(ReplyDone)
+    assert (first.status, second.status) == ("cancelled", "completed")
+    before = [at_s for at_s, event in caller.heard if isinstance(event, ReplyAudio) and event.reply == first.reply]
+    assert max(before) - began_s[0] <= 0.25
+    assert [event.text for event in caller.all(Transcribed)] == ["go on", "wait a minute"]
+
+
+def test_of_an_interrupted_reply_only_what_was_heard_is_remembered() -> None:
+    replies = Replies()
+
+    async def interrupt(caller: ScriptedCaller) -> None:
+        await caller.speak(1.2)
+        await caller.until(ReplyDone, count=2)
+
+    caller = call(Script(heard=["go on", "wait a minute"], reply=replies), interrupt)
+    heard = caller.all(ReplyDone)[0].heard
+    remembered = replies.prompts[-1][2].text
+    assert remembered == heard
+    assert LONG_REPLY.startswith(heard)
+    # 1.5 s and the moment until the interruption is noticed, at 50 ms a character.
+    assert 1.4 / 0.05 - 10 <= len(heard) <= 2.2 / 0.05
+
+
+@pytest.mark.parametrize("murmur", ["Mhm.", "", "Yeah, yeah."])
+def test_a_backchannel_or_a_cough_does_not(murmur: str) -> None:
+    replies = Replies()
+
+    async def listen(caller: ScriptedCaller) -> None:
+        await caller.speak(0.3)
+        await caller.until(ReplyDone)
+
+    caller = call(Script(heard=["go on", murmur], reply=replies), listen)
+    (done,) = caller.all(ReplyDone)
+    assert done.status == "completed"
+    assert done.text.split() == LONG_REPLY.split()
+    assert len(caller.all(SpeechStarted)) == 1
+    assert "".join(event.text for event in caller.all(ReplyText)) == done.text
+
+
+def test_short_words_that_mean_something_do() -> None:
+    async def interrupt(caller: ScriptedCaller) -> None:
+        await caller.speak(0.3)
+        await caller.until(ReplyDone, count=2)
+
+    caller = call(Script(heard=["go on", "Stop!"], reply=Replies()), interrupt)
+    assert [done.status for done in caller.all(ReplyDone)] == ["cancelled", "completed"]
+
+
+def test_the_replys_own_echo_does_not() -> None:
+    async def echo(caller: ScriptedCaller) -> None:
+        said = np.concatenate([event.samples_24k for event in caller.all(ReplyAudio)])
+        # A quarter of it comes back, a tenth of a second late; what has been played so far is played again from now on.
+        begun_s = caller.at_s(caller.all(ReplyAudio)[0])
+        played_s = asyncio.get_running_loop().time() - begun_s
+        heard = said[round((played_s - 0.1) * OUTPUT_RATE_HZ) :][: round(0.3 * OUTPUT_RATE_HZ)]
+        await caller.play((0.25 * soxr.resample(heard, OUTPUT_RATE_HZ, 16_000)).astype(np.float32))
+        await caller.until(ReplyDone)
+
+    script = Script(heard=["go on", "This is the first sentence"], reply=Replies())
+    caller = call(script, echo)
+    assert [done.status for done in caller.all(ReplyDone)] == ["completed"]
+    assert len(caller.all(SpeechStarted)) == 1
+
+
+def test_without_interruption_the_next_reply_waits() -> None:
+    async def speak_over(caller: ScriptedCaller) -> None:
+        await caller.speak(1.2)
+        await caller.until(ReplyDone, count=2)
+
+    caller = call(Script(heard=["go on", "wait a minute"], reply=Replies()), speak_over, interrupt=False)
+    first, second = caller.all(ReplyDone)
+    assert (first.status, second.status) == ("completed", "completed")
+    assert first.text.split() == LONG_REPLY.split()
