@@ -105,7 +105,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     gate = metafunc.config.stash.get(_GATE, None)
-    if gate is None:
+    if gate is None or not any(metafunc.definition.get_closest_marker(suite) for suite in SUITES):
         return
     if "clip" in metafunc.fixturenames:
         ids = [f"{clip.id}-{gate.settings.target}" for clip in gate.clips]

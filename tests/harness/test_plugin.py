@@ -128,6 +128,20 @@ def test_a_plain_run_leaves_the_suites_out_and_says_so(gate, pytester: pytest.Py
     result.stdout.fnmatch_lines(["*suites were left out*pytest -m*"])
 
 
+def test_other_tests_may_have_a_clip_of_their_own(gate, pytester: pytest.Pytester) -> None:
+    suites = Path(__file__).parents[2] / "harness" / "suites"
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("clip", [1, 2])
+        def test_other(clip): pass
+        """
+    )
+    result = pytester.runpytest_inprocess(*PLUGIN, "--judge=none", "--co", "-q", ".", str(suites / "test_wer.py"))
+    result.stdout.fnmatch_lines(["*test_other[[]1[]]", "*test_wer[[]en_1-in-process[]]"])
+
+
 def test_a_path_into_the_suites_runs_them(gate, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     suites = Path(__file__).parents[2] / "harness" / "suites"
     result = pytester.runpytest_inprocess(*PLUGIN, "--judge=none", "--co", "-q", str(suites / "test_wer.py"))
