@@ -186,6 +186,7 @@ class Session(Part):
             max_reply_tokens=None if self.max_output_tokens == "inf" else self.max_output_tokens,
             detect_turns=turns is not None,
             reply_to_turns=turns is not None and turns.create_response,
+            interrupt=turns is None or turns.interrupt_response,
             silence_limit_s=turns.silence_duration_ms / 1000 if isinstance(turns, ServerVad) else None,
             speak="audio" in self.output_modalities,
         )

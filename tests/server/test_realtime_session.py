@@ -61,6 +61,15 @@ def test_transcription_comes_back_after_null() -> None:
             {"audio": {"input": {"turn_detection": {"type": "semantic_vad", "create_response": False}}}},
             {"detect_turns": True, "reply_to_turns": False, "silence_limit_s": None},
         ),
+        ({"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}, {"interrupt": True}),
+        (
+            {"audio": {"input": {"turn_detection": {"type": "semantic_vad", "interrupt_response": False}}}},
+            {"interrupt": False},
+        ),
+        (
+            {"audio": {"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}}},
+            {"interrupt": False},
+        ),
         ({"audio": {"output": {"voice": {"id": "voice_1"}, "speed": 0.5}}}, {"voice": "voice_1", "speed": 0.5}),
         ({"output_modalities": ["text"], "max_output_tokens": 12}, {"speak": False, "max_reply_tokens": 12}),
     ],
