@@ -143,7 +143,7 @@ class Conversation:
         """It, while it is being made or sent."""
         self._reply_message = 0
         self._replies = 0
-        self._echo = EchoGuard()
+        self._echo = EchoGuard(self._profile.text_to_speech.lead_s)
         self._deciding = asyncio.Lock()
         """Held while it is decided where a turn begins or ends, so that what is told of it comes in order."""
         self._finishing: asyncio.Task[None] | None = None
@@ -266,6 +266,8 @@ class Conversation:
             probability = 0.0
         step = self._detector.push(probability, level_dbfs(frame_16k))
         if not self.settings.detect_turns:
+            if self._turn is not None and self._turn.overlaps:
+                self._drop_turn()
             self._detector.end_turn()
             return
         match step:
@@ -286,7 +288,7 @@ class Conversation:
     @property
     def _is_heard(self) -> bool:
         """A reply is being played by the caller's loudspeaker, as far as can be told from here."""
-        return self._reply is not None and self._reply.playback.begun and self._reply.playback.ahead_s > 0
+        return self._reply is not None and self._reply.playback.ahead_s > 0
 
     def _hears_itself(self) -> bool:
         return self._echo.explains(self._audio.since(self._audio.end_s - WINDOW_S), self._loop_time())
@@ -339,7 +341,7 @@ class Conversation:
         transcript = turn.transcript
         if turn.overlaps and transcript is not None:
             if is_backchannel(transcript.text, transcript.language):
-                self._let_pass()
+                self._drop_turn()
                 return
             await self._interrupt(turn)
             self._make_guess(turn)
@@ -353,14 +355,11 @@ class Conversation:
         self._remember_heard()
         await self._outbox.put(SpeechStarted(turn.number, turn.start_s))
 
-    def _let_pass(self) -> None:
-        """It was no interruption: the reply goes on, and nobody is told."""
-        self._drop_turn()
+    def _drop_turn(self) -> None:
+        """There was no turn: nobody is told, and a reply that was held for it goes on."""
+        self._drop_guess()
         if self._reply is not None:
             self._reply.go_on()
-
-    def _drop_turn(self) -> None:
-        self._drop_guess()
         if self._turn is not None:
             self._turn.close()
             self._turn = None

@@ -15,24 +15,28 @@ WINDOW_S = 0.4
 """How much of the microphone is compared."""
 
 _LONGEST_DELAY_S = 1.0
-_KEPT_S = 2 * (WINDOW_S + _LONGEST_DELAY_S)
 _LEAST_CORRELATION = 0.5
 """Speech of two people agrees by chance up to about 0.3 at the best of all delays, an echo in a room from 0.6 on."""
 
 
 class EchoGuard:
-    """Times are seconds on the clock by which the audio is sent and received."""
+    """Times are seconds on the clock by which the audio is sent and received.
 
-    def __init__(self) -> None:
+    `lead_s` is how far ahead of the caller's loudspeaker audio is sent at most; so much more of it is kept.
+    """
+
+    def __init__(self, lead_s: float) -> None:
+        self._kept_s = WINDOW_S + _LONGEST_DELAY_S + lead_s
         self._sent = np.zeros(0, np.float32)
         self._ends_at_s = 0.0
 
     def sent(self, samples_24k: FloatArray, begins_at_s: float) -> None:
         """The caller's loudspeaker plays this from `begins_at_s` on."""
         samples_16k = soxr.resample(samples_24k, OUTPUT_RATE_HZ, INPUT_RATE_HZ, quality="LQ").astype(np.float32)
-        gap = min(max(0.0, begins_at_s - self._ends_at_s), _KEPT_S) if self._sent.size else 0.0
-        silence = np.zeros(round(gap * INPUT_RATE_HZ), np.float32)
-        self._sent = np.concatenate([self._sent, silence, samples_16k])
+        gap_s = min(max(0.0, begins_at_s - self._ends_at_s), self._kept_s) if self._sent.size else 0.0
+        silence = np.zeros(round(gap_s * INPUT_RATE_HZ), np.float32)
+        before = np.concatenate([self._sent, silence])[-round(self._kept_s * INPUT_RATE_HZ) :]
+        self._sent = np.concatenate([before, samples_16k])
         self._ends_at_s = begins_at_s + samples_24k.size / OUTPUT_RATE_HZ
 
     def explains(self, microphone_16k: FloatArray, now_s: float) -> bool:
@@ -41,12 +45,7 @@ class EchoGuard:
         heard = _brightened(microphone_16k[-round(WINDOW_S * INPUT_RATE_HZ) :])
         since = until - heard.size - round(_LONGEST_DELAY_S * INPUT_RATE_HZ)
         played = _brightened(self._sent[max(0, since) : max(0, until)])
-        self._forget(now_s)
         return played.size >= heard.size > 0 and _best_agreement(heard, played) >= _LEAST_CORRELATION
-
-    def _forget(self, now_s: float) -> None:
-        ahead = max(0, round((self._ends_at_s - now_s) * INPUT_RATE_HZ))
-        self._sent = self._sent[-(round(_KEPT_S * INPUT_RATE_HZ) + ahead) :]
 
 
 def _brightened(samples: FloatArray) -> FloatArray:

@@ -35,10 +35,6 @@ class Playback:
         self._ends_at_s = 0.0
 
     @property
-    def begun(self) -> bool:
-        return self._sent_s > 0
-
-    @property
     def ahead_s(self) -> float:
         """How much of what was sent has not been played yet."""
         return max(0.0, self._ends_at_s - self._now())
@@ -69,10 +65,10 @@ class Playback:
         self._ends_at_s -= length_s
         del self._clauses[len(self._clauses) - clauses :]
 
-    def heard(self, played_s: float | None = None) -> str:
+    def heard(self) -> str:
         """The text of what has been played: whole clauses, and of the last one the words that fit the time."""
-        until_s = self.played_s if played_s is None else played_s
-        return "".join(self._heard_of(sent, until_s - sent.begin_s) for sent in self._clauses).rstrip()
+        played_s = self.played_s
+        return "".join(self._heard_of(sent, played_s - sent.begin_s) for sent in self._clauses).rstrip()
 
     def _heard_of(self, sent: _Sent, heard_s: float) -> str:
         text, length_s = sent.clause.text, sent.clause.made_s

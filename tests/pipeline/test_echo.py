@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,7 @@ def at_16k(samples_24k: FloatArray) -> FloatArray:
 @pytest.mark.parametrize("delay_s", [0.0, 0.12, 0.5])
 @pytest.mark.parametrize("gain_db", [-6, -20])
 def test_an_echo_is_recognised_at_any_level_and_delay(delay_s: float, gain_db: float) -> None:
-    guard, said = EchoGuard(), noise(3.0, OUTPUT_RATE_HZ, 1)
+    guard, said = EchoGuard(0.4), noise(3.0, OUTPUT_RATE_HZ, 1)
     guard.sent(said, 10.0)
     ends_s = 2.0
     heard = at_16k(said)[: round((ends_s - delay_s) * INPUT_RATE_HZ)][-round(WINDOW_S * INPUT_RATE_HZ) :]
@@ -33,23 +35,30 @@ def test_an_echo_is_recognised_at_any_level_and_delay(delay_s: float, gain_db: f
 
 
 def test_somebody_else_is_no_echo() -> None:
-    guard = EchoGuard()
+    guard = EchoGuard(0.4)
     guard.sent(noise(3.0, OUTPUT_RATE_HZ, 1), 10.0)
     assert not guard.explains(noise(WINDOW_S, INPUT_RATE_HZ, 2), 12.0)
 
 
 def test_whoever_speaks_louder_than_the_echo_is_heard() -> None:
-    guard, said = EchoGuard(), noise(3.0, OUTPUT_RATE_HZ, 1)
+    guard, said = EchoGuard(0.4), noise(3.0, OUTPUT_RATE_HZ, 1)
     guard.sent(said, 10.0)
     echo = 0.1 * at_16k(said)[round(1.6 * INPUT_RATE_HZ) : round(2.0 * INPUT_RATE_HZ)]
     assert not guard.explains(echo + noise(WINDOW_S, INPUT_RATE_HZ, 2), 12.0)
 
 
 def test_nothing_explains_anything_before_something_was_sent() -> None:
-    assert not EchoGuard().explains(noise(WINDOW_S, INPUT_RATE_HZ, 2), 12.0)
+    assert not EchoGuard(0.4).explains(noise(WINDOW_S, INPUT_RATE_HZ, 2), 12.0)
+
+
+def test_what_is_kept_is_bounded_however_long_the_reply() -> None:
+    guard, piece = EchoGuard(0.4), noise(0.1, OUTPUT_RATE_HZ, 1)
+    for index in range(1000):
+        guard.sent(piece, 10.0 + 0.1 * index)
+    assert len(pickle.dumps(guard)) < 500_000
 
 
 def test_silence_is_no_echo() -> None:
-    guard = EchoGuard()
+    guard = EchoGuard(0.4)
     guard.sent(noise(3.0, OUTPUT_RATE_HZ, 1), 10.0)
     assert not guard.explains(np.zeros(round(WINDOW_S * INPUT_RATE_HZ), np.float32), 12.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,27 @@ def test_the_replys_own_echo_does_not() -> None:
     caller = call(script, echo)
     assert [done.status for done in caller.all(ReplyDone)] == ["completed"]
     assert len(caller.all(SpeechStarted)) == 1
+
+
+def test_audio_that_is_cleared_while_it_overlaps_lets_the_reply_go_on() -> None:
+    async def clear(caller: ScriptedCaller) -> None:
+        await caller.speak(0.3)
+        await caller.conversation.clear()
+        await caller.until(ReplyDone)
+
+    caller = call(Script(heard=["go on", "wait"], reply=Replies()), clear)
+    assert [done.status for done in caller.all(ReplyDone)] == ["completed"]
+    assert len(caller.all(SpeechStarted)) == 1
+
+
+def test_whoever_changes_to_push_to_talk_while_speaking_lets_the_reply_go_on() -> None:
+    async def change(caller: ScriptedCaller) -> None:
+        await caller.speak(0.3)
+        caller.conversation.settings = replace(caller.conversation.settings, detect_turns=False)
+        await caller.until(ReplyDone)
+
+    caller = call(Script(heard=["go on", "wait"], reply=Replies()), change)
+    assert [done.status for done in caller.all(ReplyDone)] == ["completed"]
 
 
 def test_without_interruption_the_next_reply_waits() -> None:
