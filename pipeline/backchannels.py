@@ -6,31 +6,31 @@ import re
 
 from pipeline.languages import Language
 
-# Apart by commas.
+# Apart by commas. A letter that is doubled or drawn out counts once: "mhm" is "mmmhm" too.
 _WORDS: dict[Language, str] = {
     Language.EN: (
-        "mhm, mm, mmm, mmhm, mmhmm, hmm, hm, hum, uh, um, ah, oh, uhhuh, huh, aha, yeah, yep, yup, yes, okay, ok,"
+        "mhm, m, hm, hum, uh, um, ah, oh, uhhuh, huh, aha, yeah, yep, yup, yes, okay, ok,"
         " right, sure, alright, wow, nice, cool, great, really, exactly, indeed, i see, got it, of course, all right,"
         " go on"
     ),
     Language.FR: (
-        "mhm, mm, mmm, hmm, hm, hum, euh, ah, oh, ouais, oui, ok, okay, bon, bien, ben oui, ah oui, ah bon, d'accord,"
+        "mhm, m, hm, hum, euh, ah, oh, ouais, oui, ok, okay, bon, bien, ben oui, ah oui, ah bon, d'accord,"
         " voilà, exact, exactement, je vois, bien sûr, super"
     ),
     Language.ES: (
-        "mhm, mm, mmm, hmm, hm, eh, ah, oh, ajá, sí, si, vale, ok, okay, bueno, bien, claro, ya, ya veo, de acuerdo,"
+        "mhm, m, hm, eh, ah, oh, ajá, sí, si, vale, ok, okay, bueno, bien, claro, ya, ya veo, de acuerdo,"
         " exacto, exactamente, entiendo, por supuesto, ah sí"
     ),
     Language.ZH: (
-        "嗯, 恩, 嗯嗯, 唔, 哦, 噢, 喔, 啊, 呃, 好, 好的, 好吧, 对, 對, 对对, 是, 是的, 是啊, 对啊, 没错, 知道了, 明白,"
+        "嗯, 恩, 唔, 哦, 噢, 喔, 啊, 呃, 好, 好的, 好吧, 对, 對, 是, 是的, 是啊, 对啊, 没错, 知道了, 明白,"
         " 这样啊, 原来如此, 行, 可以"
     ),
     Language.JA: (
-        "うん, うんうん, ううん, ん, んー, うーん, ふーん, へえ, へー, ほう, ああ, あー, えー, はい, はいはい, ええ,"
+        "うん, うんうん, ううん, ん, ふん, へ, へえ, ほう, あ, はい, はいはい, え,"
         " そう, そうか, そうですか, そうですね, そうなんだ, なるほど, 確かに"
     ),
     Language.KO: (
-        "음, 응, 응응, 어, 아, 오, 네, 네네, 예, 그래, 그래요, 그렇군요, 그렇구나, 맞아, 맞아요, 알겠어요, 알겠습니다,"
+        "음, 응, 어, 아, 오, 네, 예, 그래, 그래요, 그렇군요, 그렇구나, 맞아, 맞아요, 알겠어요, 알겠습니다,"
         " 아하, 그렇죠, 좋아요"
     ),
 }

@@ -50,6 +50,12 @@ def test_what_wants_to_be_heard_is_none(language: Language, text: str) -> None:
     assert not is_backchannel(text, language)
 
 
+@given(st.lists(st.sampled_from(["yeah", "Mmm", "oh", "I see"]), min_size=1), st.sampled_from([", ", "... ", ". "]))
+def test_any_number_of_them_is_one_until_something_else_is_said(said: list[str], mark: str) -> None:
+    assert is_backchannel(mark.join(said), Language.EN)
+    assert not is_backchannel(mark.join([*said, "stop"]), Language.EN)
+
+
 @given(st.text(max_size=40), st.sampled_from(list(Language)))
-def test_any_text_gets_an_answer(text: str, language: Language) -> None:
-    assert is_backchannel(text, language) in (True, False)
+def test_marks_alone_change_nothing(text: str, language: Language) -> None:
+    assert is_backchannel(f"{text}!?", language) == is_backchannel(text, language)
