@@ -7,14 +7,13 @@ its model, in the queue or at work.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Self
 
 import numpy as np
 
-from pipeline.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, FloatArray
+from pipeline.audio import INPUT_RATE_HZ, FloatArray
 from pipeline.languages import Language
 from pipeline.lm.base import Message
 from pipeline.loading import Models, load_models
@@ -23,7 +22,7 @@ from pipeline.stt.base import Transcript
 from pipeline.vad import VoiceActivityStream
 from pipeline.weights import WeightStore
 from pipeline.worker import WHENEVER
-from pipeline.workers import REPLIES_AT_ONCE, Workers
+from pipeline.workers import Workers
 
 # As long as a first clause gets: the engines' memory grows with what they are given, and no caller is to wait for that.
 _WARM_UP_TEXT = {
@@ -34,7 +33,6 @@ _WARM_UP_TEXT = {
     Language.JA: "こんにちは、お電話ありがとうございます。",
     Language.KO: "안녕하세요, 전화해 주셔서 감사합니다.",
 }
-_BUSY_AT_MOST = 0.8
 
 
 class Engine:
@@ -42,8 +40,6 @@ class Engine:
 
     def __init__(self, models: Models, profile: Profile, workers: Workers | None = None) -> None:
         self.profile = profile
-        self.capacity = REPLIES_AT_ONCE
-        """How many conversations may speak at once so that each is answered without gaps; measured by `load`."""
         self._models = models
         self._workers = workers or Workers()
 
@@ -78,18 +74,9 @@ class Engine:
             async with aclosing(self.reply([Message("user", text)], language, 4)) as pieces:
                 async for _ in pieces:
                     pass
-            made_in_s = await self._time_to_speak(language, text)
-            if language is Language.EN:
-                made_in_s = await self._time_to_speak(language, text)
-                self.capacity = max(1, int(_BUSY_AT_MOST / made_in_s))
-
-    async def _time_to_speak(self, language: Language, text: str) -> float:
-        """Seconds of work for a second of speech."""
-        started, length = time.perf_counter(), 0
-        async with aclosing(self.speak(text, language, self.voices(language)[0], 1.0, deadline_s=0.0)) as pieces:
-            async for samples_24k in pieces:
-                length += samples_24k.size
-        return (time.perf_counter() - started) / max(length / OUTPUT_RATE_HZ, 0.1)
+            async with aclosing(self.speak(text, language, self.voices(language)[0], 1.0, deadline_s=0.0)) as spoken:
+                async for _ in spoken:
+                    pass
 
     def voice_activity(self) -> VoiceActivityStream:
         """A detector for one conversation; fast enough to be called on the event loop."""

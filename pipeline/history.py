@@ -41,11 +41,6 @@ class History:
         if self._messages.pop(number, None) is not None:
             self.version += 1
 
-    def text(self, number: int) -> str | None:
-        """What a message says; None if it has been forgotten."""
-        message = self._messages.get(number)
-        return message.text if message else None
-
     def prompt(
         self,
         instructions: str,

@@ -173,9 +173,8 @@ class _ScriptedSpeechToText:
         self._script.calls.append(("hear" if quiet else "hear partly", draft.text if draft else None))
         if not quiet:
             return Transcript(self._script.partly, next(iter(languages)), 0.0)
-        language = self._languages.next()
-        heard = Transcript(self._heard.next(), language if language in languages else next(iter(languages)))
-        return Transcript(heard.text, heard.language, self._ends.next())
+        language, text = self._languages.next(), self._heard.next()
+        return Transcript(text, language if language in languages else next(iter(languages)), self._ends.next())
 
 
 class _ScriptedLanguageModel:
