@@ -47,7 +47,10 @@ def test_full_scale_does_not_crack() -> None:
     ]
 
 
-@given(st.lists(st.integers(1, 700), min_size=1, max_size=20), st.sampled_from([(24_000, 16_000), (16_000, 24_000)]))
+RATES = [(24_000, 16_000), (16_000, 24_000), (8_000, 16_000), (24_000, 8_000)]
+
+
+@given(st.lists(st.integers(1, 700), min_size=1, max_size=20), st.sampled_from(RATES))
 def test_pieces_resample_to_the_same_stream_as_the_whole(sizes: list[int], rates: tuple[int, int]) -> None:
     tone = np.sin(np.arange(sum(sizes)) * 0.05).astype(np.float32)
     stream = StreamResampler(*rates)
@@ -58,6 +61,29 @@ def test_pieces_resample_to_the_same_stream_as_the_whole(sizes: list[int], rates
     whole = StreamResampler(*rates).push(tone, last=True)
     np.testing.assert_allclose(np.concatenate(out), whole, atol=1e-6)
     assert abs(whole.size - tone.size * rates[1] / rates[0]) <= 1
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), RATES)
+def test_resampling_holds_back_no_more_than_it_looks_ahead(from_hz: int, to_hz: int) -> None:
+    stream, frame = StreamResampler(from_hz, to_hz), from_hz // 50
+    given = 0
+    for frames in range(1, 50):
+        given += stream.push(np.zeros(frame, dtype=np.float32)).size
+        assert frames / 50 - given / to_hz <= 33 / min(from_hz, to_hz)
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), RATES)
+def test_resampling_keeps_what_both_rates_can_carry_and_nothing_else(from_hz: int, to_hz: int) -> None:
+    def through(tone_hz: float) -> np.ndarray:
+        tone = np.sin(2 * np.pi * tone_hz * np.arange(from_hz) / from_hz).astype(np.float32)
+        return StreamResampler(from_hz, to_hz).push(tone, last=True)[to_hz // 10 : -to_hz // 10]
+
+    highest_hz = min(from_hz, to_hz) / 2
+    low_hz = 0.8 * highest_hz
+    expected = np.sin(2 * np.pi * low_hz * np.arange(to_hz) / to_hz)[to_hz // 10 : -to_hz // 10]
+    np.testing.assert_allclose(through(low_hz), expected, atol=0.001)
+    if to_hz < from_hz:
+        assert np.abs(through(highest_hz + 100)).max() < 0.001
 
 
 def test_equal_rates_pass_through() -> None:
