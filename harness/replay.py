@@ -14,7 +14,7 @@ from client.play import FRAME_MS, FRAME_S, LIMIT_S, Clock, play
 from harness import fixtures
 from harness.fixtures import NO_SPEECH, Fixture
 from harness.recording import Chunk, Recording
-from harness.targets.base import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, Spoken, Target
+from harness.targets.base import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, Session, Spoken, Target
 
 _JOINS_WORDS = ("zh", "ja")
 
@@ -36,20 +36,34 @@ async def replay(
     samples = await asyncio.to_thread(fixtures.read, fixture, target.input_rate_hz)
     recording = unplayed(fixture, target)
     language = "auto" if fixture.language == NO_SPEECH else fixture.language
-    pcm16 = to_pcm16(samples)
     async with target.connect(language) as session:
-        with _punctual():
-            await play(
-                session,
-                pcm16,
-                rate_hz=target.input_rate_hz,
-                on_event=_Recorder(recording).take,
-                on_frame=recording.lateness_s.append,
-                speech_end_s=recording.end_of_speech_s,
-                clock=clock,
-                limit_s=limit_s,
+        with punctual():
+            await record(
+                to_pcm16(samples), session, recording, rate_hz=target.input_rate_hz, clock=clock, limit_s=limit_s
             )
     return recording
+
+
+async def record(
+    pcm16: bytes,
+    session: Session,
+    recording: Recording,
+    *,
+    rate_hz: int,
+    clock: Clock | None = None,
+    limit_s: float = LIMIT_S,
+) -> None:
+    """Play PCM16 mono at `rate_hz` into a conversation that is open, and write what comes back into `recording`."""
+    await play(
+        session,
+        pcm16,
+        rate_hz=rate_hz,
+        on_event=_Recorder(recording).take,
+        on_frame=recording.lateness_s.append,
+        speech_end_s=recording.end_of_speech_s,
+        clock=clock,
+        limit_s=limit_s,
+    )
 
 
 def unplayed(fixture: Fixture, target: Target, error: str | None = None) -> Recording:
@@ -76,8 +90,8 @@ def end_of_speech_s(fixture: Fixture) -> float:
 
 
 @contextmanager
-def _punctual() -> Iterator[None]:
-    """Have this thread scheduled in real time while a clip is played, where the system allows that.
+def punctual() -> Iterator[None]:
+    """Have this thread scheduled in real time while clips are played, where the system allows that.
 
     A late sender measures nothing, and on a busy machine this is the difference between 27 ms (p99) and 1.
     """

@@ -1,0 +1,25 @@
+"""`python -m benchmarks`: each command measures one thing, prints it, and fails if a bar is missed."""
+
+from __future__ import annotations
+
+import click
+
+from benchmarks.crowd import crowd
+from benchmarks.leaks import leaks
+from benchmarks.tax import tax
+
+
+@click.group()
+def main() -> None:
+    """Measure what the tests cannot: speed, memory, many callers at once.
+
+    Each command prints a table with its bars, and exits with 1 if one is missed. Nothing else should run on the machine
+    meanwhile. `--help` behind a command says what it does and how long it takes.
+    """
+
+
+for command in (tax, crowd, leaks):
+    main.add_command(command)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""`crowd`: many conversations at once on one set of models."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+import click
+import psutil
+
+from benchmarks.bars import Bar, settle
+from benchmarks.callers import ask_by_tone, progress, send_lateness_s
+from benchmarks.scripted_server import PROGRAM
+from client.connection import say_nothing
+from harness import fixtures
+from harness.fixtures import Fixture
+from harness.measures import latency
+from harness.measures.latency import Latency
+from harness.own_server import own_server
+from harness.recording import Recording
+from harness.replay import punctual, replay
+from harness.statistics import quantile
+from harness.targets import open_target
+from harness.targets.base import Target
+from pipeline.profiles import load_profile
+
+LATE_LIMIT_MS = 20.0
+SLOWDOWN_LIMIT = 3.0
+PREBUFFER_MS = 200
+
+
+@click.group()
+def crowd() -> None:
+    """Many conversations at once on one set of models."""
+
+
+@crowd.command()
+@click.option("--callers", default=32, show_default=True, type=click.IntRange(1))
+@click.option("--rounds", default=10, show_default=True, type=click.IntRange(1), help="Questions of each caller.")
+def scripted(callers: int, rounds: int) -> None:
+    """With scripted models: is audio sent in time, and at what cost of processor time?
+
+    A server process with models that take no time, and as many callers as asked for, who ask and listen without a
+    pause. Late is what comes later than a server has to send it that keeps as far ahead of a loudspeaker as its profile
+    says. Takes about 7 s a round.
+    """
+    recordings, busy_cores = asyncio.run(_scripted(callers, rounds))
+    lead_s = load_profile("embedded").text_to_speech.lead_s
+    late_ms = [1_000 * late_s for recording in recordings for late_s in send_lateness_s(recording, lead_s)]
+    settle(
+        f"{callers} conversations at once, {len(recordings)} turns, scripted models",
+        [
+            Bar("turns without a whole reply", sum(not _is_answered(recording) for recording in recordings), "", 0),
+            Bar("audio sent late, median", quantile(late_ms, 0.5).value, "ms"),
+            Bar("audio sent late, p99", quantile(late_ms, 0.99).value, "ms"),
+            Bar("audio sent late, longest", max(late_ms), "ms", LATE_LIMIT_MS),
+            Bar("processor time of the server", busy_cores, "cores", 1.0),
+        ],
+    )
+
+
+async def _scripted(callers: int, rounds: int) -> tuple[list[Recording], float]:
+    recordings: list[Recording] = []
+    with tempfile.TemporaryDirectory() as folder, progress() as bar:
+        todo = bar.add_task("turns", total=callers * rounds)
+        async with own_server(Path(folder, "log"), on_progress=say_nothing, program=PROGRAM) as url:
+            (server,) = psutil.Process().children()
+
+            async def call(number: int) -> None:
+                await asyncio.sleep(number * 5.0 / callers)  # callers do not speak in chorus
+                for _ in range(rounds):
+                    recordings.append(await ask_by_tone(target))
+                    bar.advance(todo)
+
+            async with open_target("realtime", url) as target:
+                before, began_s = _processor_s(server), asyncio.get_running_loop().time()
+                with punctual():
+                    async with asyncio.TaskGroup() as tasks:
+                        for number in range(callers):
+                            tasks.create_task(call(number))
+                lasted_s = asyncio.get_running_loop().time() - began_s
+                return recordings, (_processor_s(server) - before) / lasted_s
+
+
+def _processor_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _is_answered(recording: Recording) -> bool:
+    return latency.outcome(recording) == "answered" and recording.ended_s is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    outcome: str
+    latency: Latency
+
+    @property
+    def underruns(self) -> int:
+        return next(play.underruns for play in self.latency.playback if play.prebuffer_ms == PREBUFFER_MS)
+
+
+@crowd.command()
+@click.option("--callers", default=4, show_default=True, type=click.IntRange(2))
+@click.option("--rounds", default=10, show_default=True, type=click.IntRange(1), help="Questions of each caller.")
+def embedded(callers: int, rounds: int) -> None:
+    """With the embedded models: does each get an answer, how soon, and without gaps?
+
+    `s2s serve` in a process of its own. The same English clips are played by one caller alone, then by all at once.
+    Takes about a minute a round.
+    """
+    alone, together = asyncio.run(_embedded(callers, rounds))
+    one_s, all_s = (quantile([_waited_s(turn) for turn in turns], 0.95).value for turns in (alone, together))
+    settle(
+        f"{callers} conversations at once, {len(together)} turns, embedded models",
+        [
+            Bar("turns without an answer", sum(turn.outcome in ("no-answer", "error") for turn in together), "", 0),
+            Bar("turns answered before their end", sum(turn.outcome == "cut-in" for turn in together), ""),
+            Bar("turns that the caller sent late", sum(turn.outcome == "invalid" for turn in together), ""),
+            Bar(f"gaps at {PREBUFFER_MS} ms prebuffer, one caller", sum(turn.underruns for turn in alone), ""),
+            Bar(f"gaps at {PREBUFFER_MS} ms prebuffer, all", sum(turn.underruns for turn in together), "", 0),
+            Bar("time to first audio, median, one caller", _median(alone), "s"),
+            Bar("time to first audio, median, all", _median(together), "s"),
+            Bar("time to first audio, p95, one caller", one_s, "s"),
+            Bar("time to first audio, p95, all", all_s, "s"),
+            Bar("p95 of all by that of one", all_s / one_s, "times", SLOWDOWN_LIMIT),
+        ],
+    )
+
+
+def _waited_s(turn: _Turn) -> float:
+    return float("inf") if turn.latency.ttfa_s is None else turn.latency.ttfa_s
+
+
+def _median(turns: list[_Turn]) -> float:
+    return quantile([_waited_s(turn) for turn in turns], 0.5).value
+
+
+async def _embedded(callers: int, rounds: int) -> tuple[list[_Turn], list[_Turn]]:
+    clips = list(islice(cycle(fixtures.available("auto", ("en",), None)), callers * rounds))
+    with tempfile.TemporaryDirectory() as folder, progress() as bar:
+        todo = bar.add_task("turns", total=2 * len(clips))
+        async with (
+            own_server(Path(folder, "log"), on_progress=say_nothing) as url,
+            open_target("realtime", url) as target,
+        ):
+            alone = []
+            for clip in clips:
+                alone.append(await _turn(clip, target))
+                bar.advance(todo)
+            together: list[_Turn] = []
+
+            async def call(mine: list[Fixture]) -> None:
+                for clip in mine:
+                    together.append(await _turn(clip, target))
+                    bar.advance(todo)
+
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(callers):
+                    tasks.create_task(call(clips[number::callers]))
+            return alone, together
+
+
+async def _turn(clip: Fixture, target: Target) -> _Turn:
+    recording = await replay(clip, target)
+    return _Turn(latency.outcome(recording), latency.measure(recording))
