@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pipeline.languages import Language
 
 ABBREVIATIONS: dict[Language, dict[str, str]] = {
@@ -22,6 +24,10 @@ ABBREVIATIONS: dict[Language, dict[str, str]] = {
         "approx.": "approximately",
         "U.S.": "U S",
         "U.K.": "U K",
+        "etc.": "et cetera",
+        "Inc.": "Incorporated",
+        "Ltd.": "Limited",
+        "Mt.": "Mount",
     },
     Language.FR: {
         "M.": "Monsieur",
@@ -32,6 +38,10 @@ ABBREVIATIONS: dict[Language, dict[str, str]] = {
         "p. ex.": "par exemple",
         "env.": "environ",
         "av.": "avenue",
+        "etc.": "et cetera",
+        "cf.": "voir",
+        "c.-à-d.": "c'est-à-dire",
+        "J.-C.": "Jésus-Christ",
     },
     Language.ES: {
         "Sr.": "Señor",
@@ -48,8 +58,18 @@ ABBREVIATIONS: dict[Language, dict[str, str]] = {
         "EE. UU.": "Estados Unidos",
         "a. m.": "de la mañana",
         "p. m.": "de la tarde",
+        "etc.": "etcétera",
+        "pág.": "página",
+        "núm.": "número",
+        "a. C.": "antes de Cristo",
+        "d. C.": "después de Cristo",
     },
     Language.ZH: {},
     Language.JA: {},
     Language.KO: {},
 }
+
+
+def abbreviation_pattern(abbreviation: str) -> re.Pattern[str]:
+    """Where a text has it, with or without the spaces within: "p. ex." and "p.ex."."""
+    return re.compile(r"(?<!\w)" + re.escape(abbreviation).replace(r"\ ", r"\s?") + r"(?!\w)")

@@ -29,6 +29,7 @@ def phonemizer() -> Phonemizer:
         (Language.ZH, "你好，世界！", "ni↓xau↓, ʂɨ↘ʨje↘!"),
         (Language.ZH, "我用Windows。", "wo↓jʊ↘ŋ wˈɪndOz."),
         (Language.ZH, "三月14日", "sa→nɥe↘ ʂɨ↗sɨ↘ɻɨ↘"),
+        (Language.ZH, "2个，12个，第2个", "lja↓ŋkɤ↘, ʂɨ↗ɚ↘kɤ↘, ti↘ɚ↘kɤ↘"),
         (Language.JA, "こんにちは。", "koɲɲiʨiβa."),
         (Language.JA, "今日は、東京タワー。", "kʲoː βa, toːkʲoːtaβaː."),
         (Language.JA, "ちょっと待って！", "ʨoʔto maʔte!"),

@@ -16,6 +16,9 @@ _MARKS = str.maketrans("、，。．！？：；「」『』《》（）～・·
 _PARTS = re.compile(
     r"(?P<han>[\u4e00-\u9fff]+)|(?P<latin>[A-Za-z][A-Za-z'’ -]*)|(?P<digits>\d+)|(?P<other>.)", re.DOTALL
 )
+_TWO_OF = re.compile(
+    "(?<![一二三四五六七八九十百千万亿零点第])二(?=[个位只条张件台辆种杯次天年周岁本万千]|小时|分钟)(?!年级)"
+)
 _DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
 
 
@@ -53,7 +56,8 @@ def _numbers_to_han(text: str) -> str:
     # Beyond 16 digits a number has no name.
     text = re.sub(r"\d{17,}", lambda digits: digits[0].translate(_DIGITS), text)
     converted: str = cn2an.transform(text, "an2cn")
-    return converted
+    # Two of a thing are 两, in 2个 as well, but not in 12个 or 第2个.
+    return _TWO_OF.sub("两", converted)
 
 
 def _han_to_sounds(word: str) -> str:
