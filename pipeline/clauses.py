@@ -8,51 +8,52 @@ character counts as much as two and a half.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.abbreviations import ABBREVIATIONS
+from pipeline.breath import Gap, chinese_gaps, gap_before, japanese_gap
 from pipeline.languages import Language
 
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """The sizes from which a clause ends: at a sentence's end, at a lesser mark, before a phrase, before any word."""
+    """The sizes from which a clause ends: at a sentence's end, at a lesser mark, before a phrase, before any word.
+
+    Where no mark ends it, `rest` must follow, so that no word or two are left alone for the next.
+    """
 
     sentence: float
     clause: float
     phrase: float
     longest: float
+    rest: float
 
 
-_STAGES = (_Stage(2, 8, 7, 20), _Stage(10, 20, 30, 40), _Stage(15, 40, 60, 80), _Stage(20, 60, 120, 150))
+_STAGES = (
+    _Stage(2, 8, 7, 20, 6),
+    _Stage(10, 20, 36, 54, 12),
+    _Stage(15, 40, 60, 90, 20),
+    _Stage(20, 60, 120, 150, 20),
+)
 """Of the first clause, the second, the third, and all that follow. Synthesis is a few times as fast as speech, so a
 clause of twice the length of the one before it is ready when that one has been heard."""
+
+_FIRST_CHINESE = replace(_STAGES[0], longest=16)
+"""A Chinese character takes longer to say than its size, which matters at the start of a reply."""
+
+_WRITTEN_TOGETHER = (Language.ZH, Language.JA)
 
 _CJK_SIZE = 2.5
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A gap before `text[at]`, with the size of what is before it."""
 
+    at: int
+    size: float
+    fit: Gap
 
-# A speaker who draws breath draws it before one of these, not behind it.
-_PHRASES: dict[Language, frozenset[str]] = {
-    Language.EN: _words(
-        "about after and are as at because before but by can could for from have if in into is of on or so than that"
-        " the then there to until was we were what when where which while who why will with without would you"
-    ),
-    Language.FR: _words(
-        "à au aux avant avec car chez comme dans de depuis des donc du elle en est et il ils je mais nous on ou où"
-        " par parce pendant pour puis qu quand que qui sans si sont sous sur tu vers vous"
-    ),
-    Language.ES: _words(
-        "a al ante aunque con como cuando de del desde donde en entre es está están hasta la las los ni o para pero"
-        " por porque pues que se si sin sobre son su también y"
-    ),
-    Language.ZH: frozenset(),
-    Language.JA: frozenset(),
-    Language.KO: frozenset(),
-}
 
 _SENTENCE_MARKS = ".!?…。！？｡\n"
 _CLAUSE_MARKS = ",;:—、，；：､"
@@ -61,8 +62,17 @@ _CLOSING = re.escape("\"'”’»)]}」』）》】〉")
 # French sets its closing guillemet apart with a space.
 _END = re.compile(rf"[{_MARKS}][{_MARKS}{_CLOSING}]*(?:\s*»)?\s*")
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3々ー]")
-_HIRAGANA = re.compile("[\u3041-\u309f]")
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"\S+")
+_FENCE = "```"
+# Never cut inside: a block of code, code in a line, a link; each with what may become one.
+_WHOLE = (
+    (re.compile(r"```.*?```\s*", re.DOTALL), re.compile(r"`{1,2}\Z|```.*\Z", re.DOTALL)),
+    (re.compile(r"`[^`\n]{1,200}`"), re.compile(r"`[^`\n]{0,200}\Z")),
+    (
+        re.compile(r"\[[^\]\n]{0,200}\]\([^)\n]{0,400}\)"),
+        re.compile(r"\[[^\]\n]{0,200}(?:\](?:\([^)\n]{0,400})?)?\Z"),
+    ),
+)
 _INITIAL = re.compile(r"(?:^|\W)([^\W\d_])$")
 _ITEM_NUMBER = re.compile(r"(?:^|\n)\s*\d{1,2}$")
 
@@ -75,11 +85,12 @@ class ClauseSplitter:
 
     def __init__(self, language: Language) -> None:
         self._language = language
-        # "p. ex." has a full stop at its end and one in the middle; neither ends a sentence.
+        # "p. ex." has a full stop at its end and one in the middle; neither ends a sentence, nor does that of "p.ex.".
         self._abbreviations = tuple(
-            abbreviation[: stop.end()]
+            written[: stop.end()]
             for abbreviation in ABBREVIATIONS[language]
-            for stop in re.finditer(r"\.", abbreviation)
+            for written in {abbreviation, abbreviation.replace(" ", "")}
+            for stop in re.finditer(r"\.", written)
         )
         self._text = ""
         self._cuts = 0
@@ -100,7 +111,8 @@ class ClauseSplitter:
         while cut := self._next_cut(ended=ended):
             clauses.append(self._text[:cut])
             self._text = self._text[cut:]
-            self._cuts += 1
+            # Of a block of code nothing is heard.
+            self._cuts += _FENCE not in clauses[-1]
         return clauses
 
     def _next_cut(self, *, ended: bool) -> int:
@@ -110,47 +122,99 @@ class ClauseSplitter:
         """
         text = self._text
         stage = _STAGES[min(self._cuts, len(_STAGES) - 1)]
+        if self._cuts == 0 and self._language is Language.ZH:
+            stage = _FIRST_CHINESE
         size = 0.0
-        in_word = False
         word_start = 0
+        in_word = False
         lesser_cut = 0  # after the last mark that came too early to be used
-        gap = 0  # before a word, in the second half of the longest clause
+        gaps: list[_Candidate] = []
         at = 0
         while at < len(text):
-            letter = text[at]
-            if end := _END.match(text, at):
+            whole = self._whole_end(at, ended=ended)
+            if whole == len(text) and not ended:
+                return 0
+            if whole and text.startswith(_FENCE, at):
+                return at if text[:at].strip() else whole
+            if not whole and (end := _END.match(text, at)):
                 if end.end() == len(text) and not ended:
                     return 0
                 if self._is_end(end):
                     strong = any(mark in _SENTENCE_MARKS for mark in end[0])
                     if size >= (stage.sentence if strong else stage.clause):
                         return end.end()
-                    lesser_cut = end.end() if size else 0
+                    if size:
+                        lesser_cut, gaps = end.end(), []
                     in_word = False
                 at = end.end()
                 word_start = at if not in_word else word_start
                 continue
+            letter = text[at]
             cjk = _CJK.match(letter) is not None
-            if cjk or (letter.isalnum() and not in_word):
-                start = at if cjk else word_start
-                if _is_gap(text, start) and size >= stage.longest / 2:
-                    gap = start
-                if size >= stage.longest:
-                    return lesser_cut or gap or start
-                if size >= stage.phrase and not cjk:
-                    word = _WORD.match(text, at)
-                    if word is None or (word.end() == len(text) and not ended):
+            if cjk or whole or letter.isalnum():
+                if size >= stage.phrase and (cut := self._best_cut(stage, size, lesser_cut, gaps, at)):
+                    return cut
+                if (cjk or not in_word) and size >= stage.phrase:
+                    start = at if cjk and self._language in _WRITTEN_TOGETHER else word_start
+                    gap = self._gap(start, ended=ended)
+                    if gap is None:
                         return 0
-                    if word[0].lower() in _PHRASES[self._language]:
-                        return lesser_cut or start
+                    if gap is not Gap.NONE:
+                        gaps.append(_Candidate(start, size, gap))
+                letters = text[at : whole or at + 1]
+                size += sum(_CJK_SIZE if _CJK.match(one) else one.isalnum() for one in letters)
                 in_word = not cjk
-            if cjk or letter.isalnum():
-                size += _CJK_SIZE if cjk else 1
-            if cjk or letter.isspace():
+            if letter.isspace():
                 in_word = False
                 word_start = at + 1
-            at += 1
+            at = whole or at + 1
         return 0
+
+    def _whole_end(self, at: int, *, ended: bool) -> int:
+        """Where the code or the link at `at` ends, as far as it came; 0 if there is none."""
+        if self._text[at] not in "`[":
+            return 0
+        for whole, unfinished in _WHOLE:
+            if found := whole.match(self._text, at):
+                return found.end()
+            if not ended and unfinished.match(self._text, at):
+                return len(self._text)
+        return len(self._text) if self._text.startswith(_FENCE, at) else 0
+
+    def _gap(self, at: int, *, ended: bool) -> Gap | None:
+        """How well a breath fits before `text[at]`; None if that is not certain yet."""
+        text = self._text
+        if self._language is Language.ZH:
+            return Gap.WORD  # until the words are known
+        if self._language is Language.JA:
+            return japanese_gap(text, at) if at else Gap.NONE
+        word = _WORD.match(text, at)
+        if word is None or not text[at - 1 : at].isspace():
+            return Gap.NONE
+        if word.end() == len(text) and not ended:
+            return None
+        return gap_before(text, at, word[0], self._language)
+
+    def _best_cut(self, stage: _Stage, size: float, lesser_cut: int, gaps: list[_Candidate], at: int) -> int:
+        """Where to cut, now that `size` has been passed before `at` and no mark ends the clause; 0 if it can wait."""
+        if lesser_cut:
+            return lesser_cut if size >= stage.phrase + stage.rest else 0
+        overdue = size >= stage.longest + stage.rest
+        if self._language is Language.ZH:
+            fits = chinese_gaps(self._text[:at]) if overdue else {}
+            gaps = [_Candidate(gap.at, gap.size, fits[gap.at]) for gap in gaps if gap.at in fits]
+        gaps = [gap for gap in gaps if size - gap.size >= stage.rest]
+        phrases = [gap for gap in gaps if gap.fit is Gap.PHRASE]
+        if not overdue:
+            return phrases[0].at if phrases else 0
+        for some in (phrases, gaps):
+            near = [gap.at for gap in some if stage.longest / 2 <= gap.size <= stage.longest]
+            if near:
+                return near[-1]
+        if gaps:
+            return gaps[0].at
+        endless = size >= 2 * stage.longest + stage.rest
+        return at if endless and (_CJK.match(self._text[at]) or self._text[at - 1].isspace()) else 0
 
     def _is_end(self, end: re.Match[str]) -> bool:
         """Whether the marks found end anything: those in "3.14", "10:30", "www.site.com" and "Mr. Smith" do not."""
@@ -177,12 +241,3 @@ class ClauseSplitter:
             written.endswith(abbreviation) and not written[: -len(abbreviation)][-1:].isalnum()
             for abbreviation in self._abbreviations
         )
-
-
-def _is_gap(text: str, at: int) -> bool:
-    """Whether a speaker could draw breath before `text[at]`, where no mark says so."""
-    before = text[at - 1 : at]
-    if before.isspace() or before in ("·", "・"):
-        return True
-    # A Japanese phrase begins with a kanji or katakana and ends with hiragana.
-    return bool(_HIRAGANA.match(before)) and not _HIRAGANA.match(text[at])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import tempfile
 from collections.abc import Callable
 
 import cn2an
-import jieba
 from misaki.zh import ZHG2P
 from pypinyin import Style, lazy_pinyin
+
+from pipeline.chinese_words import chinese_words
 
 _MARKS = str.maketrans("、，。．！？：；「」『』《》（）～・·", ",,..!?:;“”“”“”()—  ")
 _PARTS = re.compile(
@@ -27,13 +26,7 @@ class ChinesePhonemes:
 
     def __init__(self, english: Callable[[str], str]) -> None:
         self._english = english
-        self._words = jieba.Tokenizer()
-        # jieba leaves a pickle of its dictionary in a folder anyone may write to, and loads what it finds there;
-        # in a folder of its own that is harmless.
-        jieba.setLogLevel(logging.ERROR)
-        with tempfile.TemporaryDirectory() as folder:
-            self._words.tmp_dir = folder
-            self._words.initialize()
+        self._words = chinese_words()
         _han_to_sounds("好")
 
     def __call__(self, text: str) -> str:
