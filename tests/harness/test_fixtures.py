@@ -9,7 +9,7 @@ import os
 import urllib.error
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ from harness.fixtures import (
     Fixture,
     FixtureError,
     ManifestError,
+    Use,
     available,
     describe,
     parse_manifest,
@@ -76,11 +77,14 @@ def parse(**changes: Any) -> Clip:
 
 def test_manifest_is_valid_and_complete() -> None:
     clips = load_manifest()
-    tiers = Counter((clip.tier, clip.language) for clip in clips)
+    tiers = Counter((clip.tier, clip.language) for clip in clips if clip.use == "turn")
     assert sum(count for (tier, _), count in tiers.items() if tier == "recorded") == 97
     assert all(tiers["synthetic", language] == 2 for language in LANGUAGES)
     assert all(tiers["recorded", language] >= 8 for language in LANGUAGES)
     assert all(clip.source is not None for clip in clips if clip.tier == "recorded")
+    overlaps = Counter((clip.use, clip.language) for clip in clips if clip.use != "turn")
+    for use in ("backchannel", "interruption"):
+        assert {language: overlaps[use, language] for language in LANGUAGES} == dict.fromkeys(LANGUAGES, 3) | {"en": 6}
     assert len({clip.file for clip in clips}) == len(clips)
 
 
@@ -107,6 +111,8 @@ def test_synthetic_clips_come_with_the_repository_and_say_so() -> None:
     [
         ({"language": "de"}, "'language'"),
         ({"tier": "made"}, "'tier'"),
+        ({"use": "cough"}, "'use'"),
+        ({"use": None}, "'use'"),
         ({"transcript": " "}, "'transcript'"),
         ({"licence": "CC-BY-4.0"}, "asks for a name"),
         ({"speech_end": 1601}, "up to 1600"),
@@ -360,6 +366,17 @@ def test_a_limit_spreads_over_speakers(tmp_path: Path, monkeypatch: pytest.Monke
     assert [fixture.id for fixture in available(limit=4, clips=clips)] == ["a1", "b1", "c1", "a2"]
 
 
+def test_what_is_said_over_a_reply_is_played_only_when_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = wav(tmp_path / "mirror", "en/en_a.wav", tone())
+    monkeypatch.setenv("S2S_FIXTURES_MIRROR", str(tmp_path / "mirror"))
+    clips = [parse(id="turn", sha256=sha(data)), parse(id="murmur", use="backchannel", sha256=sha(data))]
+    assert [fixture.id for fixture in available(clips=clips)] == ["turn"]
+    assert [fixture.id for fixture in available(clips=clips, use="backchannel")] == ["murmur"]
+    assert available(clips=clips, use="interruption") == []
+
+
 def test_auto_takes_recordings_where_there_are_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = wav(tmp_path / "mirror", "en/en_a.wav", tone())
     monkeypatch.setenv("S2S_FIXTURES_MIRROR", str(tmp_path / "mirror"))
@@ -395,10 +412,13 @@ def assert_marks_stand_at_the_edges_of_speech(fixture: Fixture) -> None:
     first, last = samples[start : start + 4800], samples[max(start, end - 4800) : end]
     assert level_db(first) > loud - 35, f"{fixture.id}: no speech in the 0.3 s after its start"
     assert level_db(last) > loud - 35, f"{fixture.id}: no speech in the 0.3 s before its end"
-    assert (end - start) / 16_000 > 0.4
+    assert (end - start) / 16_000 > (0.4 if fixture.use == "turn" else 0.15)
 
 
-@pytest.mark.parametrize("fixture", available("synthetic"), ids=lambda fixture: fixture.id)
+SYNTHETIC = [fixture for use in get_args(Use) for fixture in available("synthetic", use=use)]
+
+
+@pytest.mark.parametrize("fixture", SYNTHETIC, ids=lambda fixture: fixture.id)
 def test_synthetic_marks_are_exact(fixture: Fixture) -> None:
     samples = read(fixture, 16_000)
     start, end = fixture.speech_at(16_000)
