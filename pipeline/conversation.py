@@ -262,7 +262,7 @@ class Conversation:
 
     async def _listen(self, frame_16k: FloatArray) -> None:
         probability = self._vad.probability(frame_16k)
-        if probability >= self._profile.turns.speech_threshold and self._is_heard and self._hears_itself():
+        if probability >= self._profile.turns.speech_threshold and self._hears_itself():
             probability = 0.0
         step = self._detector.push(probability, level_dbfs(frame_16k))
         if not self.settings.detect_turns:

@@ -34,6 +34,35 @@ def test_an_echo_is_recognised_at_any_level_and_delay(delay_s: float, gain_db: f
     assert guard.explains(heard * 10 ** (gain_db / 20), 10.0 + ends_s)
 
 
+def heard_of(said: FloatArray, delay_s: float, until_s: float) -> FloatArray:
+    """The microphone's last window before `until_s`: what is played from 0 s on, at -20 dB in a room of -65 dBFS."""
+    late = np.concatenate([np.zeros(round((WINDOW_S + delay_s) * INPUT_RATE_HZ), np.float32), 0.1 * at_16k(said)])
+    window = late[round(until_s * INPUT_RATE_HZ) :][: round(WINDOW_S * INPUT_RATE_HZ)]
+    room = np.random.default_rng(3).normal(0.0, 10 ** (-65 / 20), round(WINDOW_S * INPUT_RATE_HZ)).astype(np.float32)
+    room[: window.size] += window
+    return room
+
+
+@pytest.mark.parametrize("until_s", [0.15, 0.3, 0.5, 1.0])
+def test_an_echo_is_recognised_from_the_first_word_on(until_s: float) -> None:
+    guard, said = EchoGuard(0.4), noise(3.0, OUTPUT_RATE_HZ, 1)
+    guard.sent(said, 10.0)
+    assert guard.explains(heard_of(said, 0.05, until_s), 10.0 + until_s)
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.3, 0.5])
+def test_an_echo_that_comes_after_the_reply_has_been_played_is_recognised(after_s: float) -> None:
+    guard, said = EchoGuard(0.4), noise(3.0, OUTPUT_RATE_HZ, 1)
+    guard.sent(said, 10.0)
+    assert guard.explains(heard_of(said, 0.4, 3.0 + after_s), 13.0 + after_s)
+
+
+def test_a_soft_echo_is_recognised_in_a_noisy_room() -> None:
+    guard, said = EchoGuard(0.4), 0.1 * noise(3.0, OUTPUT_RATE_HZ, 1)
+    guard.sent(said, 10.0)
+    assert guard.explains(heard_of(said, 0.1, 1.0), 11.0)
+
+
 def test_somebody_else_is_no_echo() -> None:
     guard = EchoGuard(0.4)
     guard.sent(noise(3.0, OUTPUT_RATE_HZ, 1), 10.0)

@@ -152,3 +152,17 @@ def test_without_interruption_the_next_reply_waits() -> None:
     first, second = caller.all(ReplyDone)
     assert (first.status, second.status) == ("completed", "completed")
     assert first.text.split() == LONG_REPLY.split()
+def test_the_echo_of_the_last_word_opens_no_turn() -> None:
+    async def main() -> ScriptedCaller:
+        async with ScriptedCaller(scripted_engine()) as caller:
+            await caller.speak(1.0)
+            begun_s = caller.at_s(await caller.until(ReplyAudio))
+            await caller.keep_silent(0.4 - (asyncio.get_running_loop().time() - begun_s))
+            said = np.concatenate([event.samples_24k for event in caller.all(ReplyAudio)])
+            await caller.play((0.25 * soxr.resample(said, OUTPUT_RATE_HZ, 16_000)).astype(np.float32))
+            await caller.keep_silent(2.0)
+        return caller
+
+    assert len(run(main()).all(SpeechStarted)) == 1
+
+
