@@ -41,23 +41,24 @@ _NOT_A_LETTER = re.compile(r"[\W_ー〜~]+")
 _AGAIN = re.compile(r"(.)\1+")
 
 
-def is_backchannel(text: str, language: Language) -> bool:
-    """Whether `text` is nothing but such words, said once or several times over; of no words too."""
-    return all(_is_known(part, language) for part in _MARKS.split(text))
+def is_backchannel(text: str) -> bool:
+    """Whether `text` is nothing but such words, said once or several times over; of no words too.
+
+    They count whatever the language: in a sound so short the recogniser takes one language for another.
+    """
+    return all(_is_known(part) for part in _MARKS.split(text))
 
 
-def _is_known(part: str, language: Language) -> bool:
+def _is_known(part: str) -> bool:
     written = _letters(part)
-    if not written or written in _KNOWN[language]:
+    if not written or written in _KNOWN:
         return True
     words = part.split()
-    return len(words) > 1 and all(_letters(word) in _KNOWN[language] for word in words)
+    return len(words) > 1 and all(_letters(word) in _KNOWN for word in words)
 
 
 def _letters(text: str) -> str:
     return _AGAIN.sub(r"\1", _NOT_A_LETTER.sub("", text.lower()))
 
 
-_KNOWN: dict[Language, frozenset[str]] = {
-    language: frozenset(map(_letters, words.split(","))) for language, words in _WORDS.items()
-}
+_KNOWN = frozenset(_letters(word) for words in _WORDS.values() for word in words.split(","))

@@ -339,14 +339,23 @@ class Conversation:
         limit_s = self.settings.silence_limit_s
         needed_s = turn.pause(end_s, silence_s, ask=limit_s is None)
         transcript = turn.transcript
+        if turn.overlaps and transcript is None and silence_s < self._profile.turns.longest_wait_s:
+            return  # whatever silence is enough, the reply is not ended by a sound that is not understood yet
         if turn.overlaps and transcript is not None:
-            if is_backchannel(transcript.text, transcript.language):
+            if self._is_murmur(transcript):
                 self._drop_turn()
                 return
             await self._interrupt(turn)
             self._make_guess(turn)
         if silence_s >= (needed_s if limit_s is None else limit_s):
             await self._commit(turn, end_s)
+
+    def _is_murmur(self, transcript: Transcript) -> bool:
+        """Whether it shows no more than that somebody listens. The recogniser finds words in any hum, so in little
+        speech it has to be sure of them."""
+        turns = self._profile.turns
+        unsure = transcript.confidence is not None and transcript.confidence < turns.sure
+        return is_backchannel(transcript.text) or (unsure and self._detector.lasted_s < turns.murmur_s)
 
     async def _interrupt(self, turn: Turn) -> None:
         """The caller means to be heard: the reply ends, and the history keeps of it what the caller has heard."""

@@ -218,7 +218,7 @@ class Turn:
         language = self._settled[0].language
         between = "" if TRAITS[language].joins_words else " "
         texts = [transcript.text for transcript in (*self._settled, last) if transcript.text]
-        return Transcript(between.join(texts), language, last.ends)
+        return Transcript(between.join(texts), language, last.ends, last.confidence)
 
 
 def _cancel(task: asyncio.Task[Any] | None) -> None:

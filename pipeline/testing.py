@@ -125,6 +125,7 @@ class Script:
     completeness: Sequence[float | Exception] = (1.0,)
     reply: Callable[[Sequence[Message]], str] = field(default=lambda messages: "Hi there.")
     language: Sequence[Language] = (Language.EN,)
+    confidence: Sequence[float] = (1.0,)
     hearing_s: float = 0.0
     asking_s: float = 0.0
     thinking_s: float = 0.0
@@ -163,6 +164,7 @@ class _ScriptedSpeechToText:
         self._heard = _Turns[str](script.heard)
         self._ends = _Turns[float](script.ends)
         self._languages = _Turns[Language](script.language)
+        self._confidence = _Turns[float](script.confidence)
 
     def transcribe(
         self, samples_16k: FloatArray, languages: Mapping[Language, float], *, draft: Transcript | None, stop: Stop
@@ -174,7 +176,8 @@ class _ScriptedSpeechToText:
         if not quiet:
             return Transcript(self._script.partly, next(iter(languages)), 0.0)
         language, text = self._languages.next(), self._heard.next()
-        return Transcript(text, language if language in languages else next(iter(languages)), self._ends.next())
+        spoken = language if language in languages else next(iter(languages))
+        return Transcript(text, spoken, self._ends.next(), self._confidence.next())
 
 
 class _ScriptedLanguageModel:

@@ -38,6 +38,8 @@ class TurnProfile:
     settle_s: float
     longest_turn_s: float
     interrupt_s: float
+    murmur_s: float
+    sure: float
 
 
 @dataclass(frozen=True, slots=True)

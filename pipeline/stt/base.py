@@ -20,12 +20,14 @@ class Transcript:
         language: in which it was understood.
         ends: the probability that a sentence ends after the last word, by the words and how they were said; None from
             an engine that cannot tell.
+        confidence: the mean probability of what was written; None from an engine that cannot tell.
         tokens: for the engine itself, to which a transcript may be given as the draft of a longer one.
     """
 
     text: str
     language: Language
     ends: float | None = None
+    confidence: float | None = None
     tokens: tuple[int, ...] = field(default=(), repr=False)
 
 

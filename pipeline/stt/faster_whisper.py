@@ -38,8 +38,9 @@ class FasterWhisper:
         """See `SpeechToText`. Audio longer than a window is transcribed in pieces, cut where it is quietest."""
         pieces = cut(samples_16k)
         first = self._transcribe_piece(pieces[0], languages, stop)
-        rest = [self._transcribe_piece(piece, {first.language: 1.0}, stop).text for piece in pieces[1:]]
-        return Transcript(" ".join(filter(None, [first.text, *rest])), first.language)
+        rest = [self._transcribe_piece(piece, {first.language: 1.0}, stop) for piece in pieces[1:]]
+        text = " ".join(filter(None, (piece.text for piece in (first, *rest))))
+        return Transcript(text, first.language, confidence=(rest or [first])[-1].confidence)
 
     def _transcribe_piece(self, samples_16k: FloatArray, languages: Mapping[Language, float], stop: Stop) -> Transcript:
         seconds = window_s(samples_16k, shortest_s=self._shortest_window_s, padding_s=self._padding_s)
@@ -56,7 +57,7 @@ class FasterWhisper:
         stop.check()
         if is_no_speech(math.log(max(result.no_speech_prob, 1e-9)), result.scores[0]):
             text = ""
-        return Transcript(text, language)
+        return Transcript(text, language, confidence=math.exp(result.scores[0]))
 
     def _encode(self, samples_16k: FloatArray, seconds: float) -> Any:
         return self._model.encode(self._storage.from_array(mel_frames(self._features, samples_16k, seconds)))

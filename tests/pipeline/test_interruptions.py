@@ -97,6 +97,45 @@ def test_a_backchannel_or_a_cough_does_not(murmur: str) -> None:
     assert "".join(event.text for event in caller.all(ReplyText)) == done.text
 
 
+def test_a_long_backchannel_does_not() -> None:
+    async def listen(caller: ScriptedCaller) -> None:
+        await caller.speak(0.8)
+        await caller.until(ReplyDone)
+
+    caller = call(Script(heard=["go on", "Yes, of course."], reply=Replies()), listen)
+    assert [done.status for done in caller.all(ReplyDone)] == ["completed"]
+
+
+@pytest.mark.parametrize(
+    ("spoken_s", "confidence", "statuses"),
+    [
+        (0.3, 0.4, ["completed"]),
+        (0.3, 0.8, ["cancelled", "completed"]),
+        (0.7, 0.4, ["cancelled", "completed"]),
+    ],
+    ids=["a hum taken for a word", "a word", "more than a hum"],
+)
+def test_in_little_speech_the_recogniser_has_to_be_sure(
+    spoken_s: float, confidence: float, statuses: list[str]
+) -> None:
+    async def murmur(caller: ScriptedCaller) -> None:
+        await caller.speak(spoken_s)
+        await caller.until(ReplyDone, count=len(statuses))
+
+    script = Script(heard=["go on", "Nice love."], confidence=[1.0, confidence], reply=Replies())
+    assert [done.status for done in call(script, murmur).all(ReplyDone)] == statuses
+
+
+def test_a_reply_is_not_ended_before_it_is_known_what_was_said_over_it() -> None:
+    async def listen(caller: ScriptedCaller) -> None:
+        await caller.speak(0.3)
+        await caller.until(ReplyDone)
+
+    script = Script(heard=["go on", "Mhm."], reply=Replies(), hearing_s=0.5)
+    caller = call(script, listen, silence_limit_s=0.2)
+    assert [done.status for done in caller.all(ReplyDone)] == ["completed"]
+
+
 def test_short_words_that_mean_something_do() -> None:
     async def interrupt(caller: ScriptedCaller) -> None:
         await caller.speak(0.3)
@@ -120,6 +159,20 @@ def test_the_replys_own_echo_does_not() -> None:
     caller = call(script, echo)
     assert [done.status for done in caller.all(ReplyDone)] == ["completed"]
     assert len(caller.all(SpeechStarted)) == 1
+
+
+def test_the_echo_of_the_last_word_opens_no_turn() -> None:
+    async def main() -> ScriptedCaller:
+        async with ScriptedCaller(scripted_engine()) as caller:
+            await caller.speak(1.0)
+            begun_s = caller.at_s(await caller.until(ReplyAudio))
+            await caller.keep_silent(0.4 - (asyncio.get_running_loop().time() - begun_s))
+            said = np.concatenate([event.samples_24k for event in caller.all(ReplyAudio)])
+            await caller.play((0.25 * soxr.resample(said, OUTPUT_RATE_HZ, 16_000)).astype(np.float32))
+            await caller.keep_silent(2.0)
+        return caller
+
+    assert len(run(main()).all(SpeechStarted)) == 1
 
 
 def test_audio_that_is_cleared_while_it_overlaps_lets_the_reply_go_on() -> None:
@@ -152,17 +205,3 @@ def test_without_interruption_the_next_reply_waits() -> None:
     first, second = caller.all(ReplyDone)
     assert (first.status, second.status) == ("completed", "completed")
     assert first.text.split() == LONG_REPLY.split()
-def test_the_echo_of_the_last_word_opens_no_turn() -> None:
-    async def main() -> ScriptedCaller:
-        async with ScriptedCaller(scripted_engine()) as caller:
-            await caller.speak(1.0)
-            begun_s = caller.at_s(await caller.until(ReplyAudio))
-            await caller.keep_silent(0.4 - (asyncio.get_running_loop().time() - begun_s))
-            said = np.concatenate([event.samples_24k for event in caller.all(ReplyAudio)])
-            await caller.play((0.25 * soxr.resample(said, OUTPUT_RATE_HZ, 16_000)).astype(np.float32))
-            await caller.keep_silent(2.0)
-        return caller
-
-    assert len(run(main()).all(SpeechStarted)) == 1
-
-

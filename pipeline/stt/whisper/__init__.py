@@ -7,6 +7,7 @@ stopped in the middle, and every token comes with the probability that the sente
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -72,7 +73,9 @@ class Whisper:
         for piece in pieces[1:]:
             heard = self._transcribe(piece, {heard.language: 1.0}, None, stop)
             texts.append(heard.text)
-        return Transcript(" ".join(filter(None, texts)), heard.language, heard.ends, heard.tokens)
+        return Transcript(
+            " ".join(filter(None, texts)), heard.language, heard.ends, heard.confidence, tokens=heard.tokens
+        )
 
     def _transcribe(
         self, samples_16k: FloatArray, languages: Mapping[Language, float], draft: Transcript | None, stop: Stop
@@ -108,7 +111,8 @@ class Whisper:
         away = ran_away(text, decoded.tokens, samples_16k)
         if is_no_speech(float(named[-1]), decoded.log_probability):
             text = ""
-        return Transcript(text, language, self._ends(decoded), tuple(decoded.tokens)), away
+        confidence = math.exp(decoded.log_probability)
+        return Transcript(text, language, self._ends(decoded), confidence, tokens=tuple(decoded.tokens)), away
 
     def _likeliest(self, named: np.ndarray, languages: Mapping[Language, float]) -> Language:
         if len(languages) == 1:
