@@ -35,6 +35,16 @@ _WORDS: dict[Language, str] = {
     ),
 }
 
+# Whatever else was taken for these, hardly any hum was.
+_STOPS: dict[Language, str] = {
+    Language.EN: "stop, stop it, please stop, hold on",
+    Language.FR: "stop, arrête, arrêtez, attends, attendez, tais-toi",
+    Language.ES: "stop, para, pare, basta, espera, espere, alto",
+    Language.ZH: "停, 停下, 停一下, 等等, 等一下, 别说了",
+    Language.JA: "ストップ, 待って, ちょっと待って, やめて, 止めて",
+    Language.KO: "스톱, 잠깐, 잠깐만, 잠깐만요, 잠시만요, 그만, 멈춰",
+}
+
 _MARKS = re.compile(r"[,.;!?…。、，！？；]+")
 _NOT_A_LETTER = re.compile(r"[\W_ー〜~]+")
 # A hum has as many letters as the recogniser likes to give it: "Mmmm", "ううううん".
@@ -49,6 +59,11 @@ def is_backchannel(text: str) -> bool:
     return all(_is_known(part) for part in _MARKS.split(text))
 
 
+def asks_to_stop(text: str) -> bool:
+    """Whether `text` is nothing but a request to be silent, in any of the languages."""
+    return _letters(text) in _STOP
+
+
 def _is_known(part: str) -> bool:
     written = _letters(part)
     if not written or written in _KNOWN:
@@ -61,4 +76,9 @@ def _letters(text: str) -> str:
     return _AGAIN.sub(r"\1", _NOT_A_LETTER.sub("", text.lower()))
 
 
-_KNOWN = frozenset(_letters(word) for words in _WORDS.values() for word in words.split(","))
+def _all(words: dict[Language, str]) -> frozenset[str]:
+    return frozenset(_letters(word) for of_language in words.values() for word in of_language.split(","))
+
+
+_KNOWN = _all(_WORDS)
+_STOP = _all(_STOPS)

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, TypeVar
 import numpy as np
 
 from pipeline.audio import INPUT_RATE_HZ, FloatArray, level_dbfs
-from pipeline.backchannels import is_backchannel
+from pipeline.backchannels import asks_to_stop, is_backchannel
 from pipeline.echo import WINDOW_S, EchoGuard
 from pipeline.engine import Engine
 from pipeline.events import (
@@ -355,7 +355,9 @@ class Conversation:
         speech it has to be sure of them."""
         turns = self._profile.turns
         unsure = transcript.confidence is not None and transcript.confidence < turns.sure
-        return is_backchannel(transcript.text) or (unsure and self._detector.lasted_s < turns.murmur_s)
+        if unsure and self._detector.lasted_s < turns.murmur_s:
+            return not asks_to_stop(transcript.text)
+        return is_backchannel(transcript.text)
 
     async def _interrupt(self, turn: Turn) -> None:
         """The caller means to be heard: the reply ends, and the history keeps of it what the caller has heard."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.backchannels import is_backchannel
+from pipeline.backchannels import asks_to_stop, is_backchannel
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,17 @@ def test_what_wants_to_be_heard_is_none(text: str) -> None:
 
 def test_they_are_known_in_whichever_language_they_were_taken_for() -> None:
     assert is_backchannel("Hmm, oui, はい")
+
+
+@pytest.mark.parametrize("text", ["Stop!", "Arrête.", "¡Para!", "停！", "ストップ", "잠깐만요."])
+def test_a_request_to_stop_is_known(text: str) -> None:
+    assert asks_to_stop(text)
+    assert not is_backchannel(text)
+
+
+@pytest.mark.parametrize("text", ["", "Stop the car at the corner.", "Nice love.", "Mhm."])
+def test_anything_else_is_none(text: str) -> None:
+    assert not asks_to_stop(text)
 
 
 @given(st.lists(st.sampled_from(["yeah", "Mmm", "oh", "I see"]), min_size=1), st.sampled_from([", ", "... ", ". "]))

@@ -107,22 +107,23 @@ def test_a_long_backchannel_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoken_s", "confidence", "statuses"),
+    ("spoken_s", "text", "confidence", "statuses"),
     [
-        (0.3, 0.4, ["completed"]),
-        (0.3, 0.8, ["cancelled", "completed"]),
-        (0.7, 0.4, ["cancelled", "completed"]),
+        (0.3, "Nice love.", 0.4, ["completed"]),
+        (0.3, "Nice love.", 0.8, ["cancelled", "completed"]),
+        (0.7, "Nice love.", 0.4, ["cancelled", "completed"]),
+        (0.3, "Stop!", 0.4, ["cancelled", "completed"]),
     ],
-    ids=["a hum taken for a word", "a word", "more than a hum"],
+    ids=["a hum taken for a word", "a word", "more than a hum", "a request to stop"],
 )
 def test_in_little_speech_the_recogniser_has_to_be_sure(
-    spoken_s: float, confidence: float, statuses: list[str]
+    spoken_s: float, text: str, confidence: float, statuses: list[str]
 ) -> None:
     async def murmur(caller: ScriptedCaller) -> None:
         await caller.speak(spoken_s)
         await caller.until(ReplyDone, count=len(statuses))
 
-    script = Script(heard=["go on", "Nice love."], confidence=[1.0, confidence], reply=Replies())
+    script = Script(heard=["go on", text], confidence=[1.0, confidence], reply=Replies())
     assert [done.status for done in call(script, murmur).all(ReplyDone)] == statuses
 
 
