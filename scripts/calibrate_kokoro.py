@@ -1,12 +1,15 @@
-"""Measures the ranges by which Kokoro's convolutions are quantised: `pipeline/tts/kokoro/ranges.npz`.
+"""Measures what Kokoro's edited graph has to know beforehand, and writes it beside its code.
 
     python scripts/calibrate_kokoro.py
 
-Runs the published model over sentences of each voice and keeps, for each output channel of each convolution, the
-largest absolute value seen.
+Runs the published model over sentences of each voice. `ranges.npz`: for each output channel of each convolution, the
+largest absolute value seen, by which it is quantised. `statistics.npz`: for each voice the means and variances of the
+generator's normalisations, averaged over its sentences, each weighed by its length.
 """
 
 from __future__ import annotations
+
+from collections import defaultdict
 
 import numpy as np
 import onnx
@@ -19,6 +22,12 @@ from pipeline.languages import Language
 from pipeline.tts.kokoro import MODEL_FILE, VOICES, model_inputs, read_voice
 from pipeline.tts.kokoro.convolutions import RANGES_FILE, decoder_convolutions
 from pipeline.tts.kokoro.graph import GraphEditor
+from pipeline.tts.kokoro.normalisation import (
+    CHANNELS,
+    STATISTICS_FILE,
+    generator_normalisations,
+    statistics_names,
+)
 from pipeline.tts.kokoro.silence import leave_out_silence
 from pipeline.tts.phonemes import Phonemizer
 from pipeline.weights import WeightStore
@@ -72,23 +81,39 @@ def main() -> None:
     folder = WeightStore().path("kokoro")
     model = onnx.load(folder / MODEL_FILE)
     leave_out_silence(model.graph)
-    names = [convolution.result for convolution in decoder_convolutions(GraphEditor(model))]
-    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names)
+    editor = GraphEditor(model)
+    samples = model.graph.output[0].name
+    convolutions = [convolution.result for convolution in decoder_convolutions(editor)]
+    normalised = statistics_names(generator_normalisations(editor))
+    names = [samples, *convolutions, *normalised]
+    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names[1:])
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     phonemes = Phonemizer()
     asked = [
-        (phonemes(sentence, language), read_voice(folder, voice))
+        (voice, phonemes(sentence, language), read_voice(folder, voice))
         for language, voices in VOICES.items()
         for voice in voices
         for sentence in SENTENCES[language]
     ]
     largest: dict[str, FloatArray] = {}
-    for sounds, style in track(asked, "speaking"):
-        outputs = session.run(names, model_inputs(sounds, style, 1.0))
-        for name, output in zip(names, outputs, strict=True):
-            reached = np.abs(output).max(axis=(0, 2))
+    measured: defaultdict[str, list[FloatArray]] = defaultdict(list)
+    lengths: defaultdict[str, list[int]] = defaultdict(list)
+    channels: list[int] = []
+    for voice, sounds, style in track(asked, "speaking"):
+        outputs = dict(zip(names, session.run(names, model_inputs(sounds, style, 1.0)), strict=True))
+        for name in convolutions:
+            reached = np.abs(outputs[name]).max(axis=(0, 2))
             largest[name] = np.maximum(largest.get(name, reached), reached)
+        channels = [outputs[name].size for name in normalised]
+        measured[voice].append(np.concatenate([outputs[name].reshape(-1) for name in normalised]))
+        lengths[voice].append(outputs[samples].size)
     np.savez_compressed(RANGES_FILE, **{name: reached.astype(np.float16) for name, reached in largest.items()})
+    averages = {voice: np.average(of, axis=0, weights=lengths[voice]) for voice, of in measured.items()}
+    np.savez_compressed(
+        STATISTICS_FILE,
+        **{CHANNELS: np.array(channels)},
+        **{voice: average.astype(np.float32) for voice, average in averages.items()},
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pipeline.audio import OUTPUT_RATE_HZ, FloatArray
 from pipeline.languages import Language
 from pipeline.stopping import Stop
 from pipeline.tts.espeak_ng import espeak_ng
-from pipeline.tts.mastering import master, pause_after, pieces
+from pipeline.tts.mastering import master, pause_after
 from pipeline.tts.speakable import speakable
 
 _VOICES: dict[Language, tuple[str, ...]] = {Language.KO: ("espeak-ko",)}
@@ -38,4 +38,4 @@ class Espeak:
         if said:
             speech = self._espeak.speech(said, _ESPEAK_VOICE, speed)
             samples_24k = soxr.resample(speech, self._espeak.rate_hz, OUTPUT_RATE_HZ)
-            yield from pieces(master(samples_24k, gain=_GAIN, pause_s=pause_after(said)))
+            yield from master([samples_24k], gain=_GAIN, pause_s=pause_after(said))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import soxr
@@ -37,24 +37,49 @@ def pause_after(text: str) -> float:
     return _CLAUSE_PAUSE_S if last in _CLAUSE_MARKS else _WORD_PAUSE_S
 
 
-def master(samples_24k: FloatArray, *, gain: float, pause_s: float) -> FloatArray:
-    """One clause, ready to be played.
+def master(stretches: Iterable[FloatArray], *, gain: float, pause_s: float) -> Iterator[FloatArray]:
+    """One clause, ready to be played, as it is made: pieces of at most 100 ms.
 
     The silence around the sound is cut to 15 ms before it and `pause_s` after it. The level is multiplied by `gain`, or
-    by less where the true peak (8 x oversampled, after ITU-R BS.1770-4) would pass -1.5 dBTP. Both ends fade in 5 ms.
-    Float32 mono, shape (samples,), 24 kHz; empty where nothing is audible.
+    from where it must be by less, so that the true peak (8 x oversampled, after ITU-R BS.1770-4) stays below -1.5 dBTP.
+    Both ends fade in 5 ms. Float32 mono, shape (samples,), 24 kHz; nothing where nothing is audible.
     """
-    samples = np.nan_to_num(samples_24k, posinf=0.0, neginf=0.0) * np.float32(gain)
-    start, end = _audible_span(samples)
-    if start == end:
-        return np.zeros(0, np.float32)
-    clause = samples[max(0, start - _LEAD_IN) : end + _RELEASE].copy()
-    clause *= np.float32(min(1.0, _CEILING / true_peak(clause)))
-    fade = np.linspace(0.0, 1.0, min(_FADE, clause.size), dtype=np.float32)
-    clause[: fade.size] *= fade
-    clause[-fade.size :] *= fade[::-1]
-    silence = end + round(pause_s * OUTPUT_RATE_HZ) - (start - _LEAD_IN) - clause.size
-    return np.pad(clause, (0, max(0, silence)))
+    held = np.zeros(0, np.float32)  # what may be the end, or the silence before the beginning
+    begun = False
+    level = np.float32(gain)
+    for stretch in stretches:
+        raw = np.nan_to_num(stretch, posinf=0.0, neginf=0.0)
+        lower = np.minimum(level, np.float32(_CEILING / max(true_peak(raw), _AUDIBLE)))
+        held *= np.linspace(1.0, lower / level, held.size, dtype=np.float32)
+        level = lower
+        held = np.concatenate([held, raw * level])
+        start, end = _audible_span(held)
+        if start == end:
+            held = held if begun else held[max(0, held.size - _LEAD_IN) // _FRAME * _FRAME :]
+            continue
+        if not begun:
+            held = _faded_in(held[max(0, start - _LEAD_IN) :])
+            end -= max(0, start - _LEAD_IN)
+            begun = True
+        sure = max(0, min(end, held.size - _RELEASE)) // _FRAME * _FRAME
+        yield from _pieces(held[:sure])
+        held = held[sure:]
+    if begun:
+        yield from _pieces(_ended(held, pause_s))
+
+
+def _faded_in(samples: FloatArray) -> FloatArray:
+    fade = np.linspace(0.0, 1.0, min(_FADE, samples.size), dtype=np.float32)
+    return np.concatenate([samples[: fade.size] * fade, samples[fade.size :]])
+
+
+def _ended(samples: FloatArray, pause_s: float) -> FloatArray:
+    """The last of a clause: what is audible, faded out, and then silence."""
+    _, end = _audible_span(samples)
+    kept = samples[: end + _RELEASE].copy()
+    fade = np.linspace(1.0, 0.0, min(_FADE, kept.size), dtype=np.float32)
+    kept[kept.size - fade.size :] *= fade
+    return np.pad(kept, (0, max(0, end + round(pause_s * OUTPUT_RATE_HZ) - kept.size)))
 
 
 def true_peak(samples_24k: FloatArray) -> float:
@@ -63,7 +88,7 @@ def true_peak(samples_24k: FloatArray) -> float:
     return float(max(np.max(np.abs(oversampled), initial=0.0), np.max(np.abs(samples_24k), initial=0.0)))
 
 
-def pieces(samples_24k: FloatArray) -> Iterator[FloatArray]:
+def _pieces(samples_24k: FloatArray) -> Iterator[FloatArray]:
     """`samples_24k` in turn, 100 ms at a time."""
     for start in range(0, samples_24k.size, _PIECE):
         yield samples_24k[start : start + _PIECE]

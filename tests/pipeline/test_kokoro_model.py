@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from pipeline.audio import FloatArray
 from pipeline.languages import Language
-from pipeline.tts.kokoro import MODEL_FILE, model_inputs, read_voice
+from pipeline.stopping import Stop
+from pipeline.tts.kokoro import MODEL_FILE, VOICES, Kokoro, model_inputs, read_voice
 from pipeline.tts.kokoro.activations import quicken_activations
 from pipeline.tts.kokoro.convolutions import decoder_convolutions, quicken_convolutions
 from pipeline.tts.kokoro.fourier import transform_by_convolution
 from pipeline.tts.kokoro.graph import GraphEditor
 from pipeline.tts.kokoro.model import prepared_model
 from pipeline.tts.kokoro.silence import leave_out_silence
+from pipeline.tts.kokoro.windows import windows
 from pipeline.tts.phonemes import Phonemizer
 from pipeline.weights import WeightStore
 
@@ -92,26 +96,71 @@ def published(folder: Path) -> onnx.ModelProto:
     return model
 
 
+def bands_db(samples: FloatArray) -> npt.NDArray[np.float64]:
+    """The level in 40 bands of 43 ms frames, shape (frames, 40)."""
+    frames = np.lib.stride_tricks.sliding_window_view(samples, 1024)[::256] * np.hanning(1024)
+    power = np.abs(np.fft.rfft(frames)) ** 2
+    edges = np.unique(np.round(np.geomspace(4, 500, 41)).astype(int))
+    bands = [power[:, low:high].sum(axis=1) for low, high in itertools.pairwise(edges)]
+    return np.asarray(10 * np.log10(np.stack(bands, axis=1) + 1e-4))
+
+
+def distance_db(one: FloatArray, other: FloatArray) -> float:
+    """Between two spectra, where the first is loud."""
+    first, second = bands_db(one), bands_db(other)
+    loud = first.max(axis=1) > first.max() - 35
+    return float(np.sqrt(np.mean(np.square(first - second)[loud])))
+
+
 @pytest.mark.models
-def test_the_edited_model_sounds_like_the_published_one(folder: Path) -> None:
-    sounds = Phonemizer((Language.EN,))("It leaves at noon, from the platform by the river.", Language.EN)
-    asked = model_inputs(sounds, read_voice(folder, "af_heart"), 1.0)
-    original = run(published(folder), **asked)
-    edited = run(onnx.load_from_string(prepared_model(folder / MODEL_FILE)), **asked)
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        (Language.EN, "It leaves at noon, from the platform by the river."),
+        (Language.EN, "Of course,"),
+        (Language.FR, "Je suis désolé d'apprendre que vous n'allez pas bien."),
+        (Language.ZH, "法国的首都是巴黎，"),
+    ],
+)
+def test_the_edited_model_sounds_like_the_published_one(folder: Path, language: Language, text: str) -> None:
+    sounds = Phonemizer((language,))(text, language)
+    voice = VOICES[language][0]
+    original = run(published(folder), **model_inputs(sounds, read_voice(folder, voice), 1.0))
+    edited = np.concatenate(list(Kokoro(folder, threads=2).stretches(sounds, voice, 1.0, Stop())))
     assert edited.size == original.size
-    error_db = 10 * np.log10(np.mean(np.square(original - edited)) / np.mean(np.square(original)))
-    assert error_db < -9
-    assert edited.std() / original.std() == pytest.approx(1.0, abs=0.1)
+    # Two runs that differ in nothing but how they are quantised are 2.5 dB apart, two voices more than 10.
+    assert distance_db(original, edited) < 6
+    assert edited.std() / original.std() == pytest.approx(1.0, abs=0.35)
 
 
 @pytest.mark.models
 def test_every_heavy_convolution_and_every_sine_of_the_decoder_is_replaced(folder: Path) -> None:
     editor = GraphEditor(published(folder))
     assert len(decoder_convolutions(editor)) == 66
-    model = onnx.load_from_string(prepared_model(folder / MODEL_FILE))
-    assert sum(node.op_type == "QLinearConv" for node in model.graph.node) == 66
-    assert not [node for node in model.graph.node if node.op_type == "Sin" and "resblocks" in node.name]
-    assert not [node for node in model.graph.node if node.op_type == "STFT"]
+    halves = prepared_model(folder / MODEL_FILE)
+    nodes = [node for half in (halves.plan, halves.generator) for node in onnx.load_from_string(half).graph.node]
+    assert sum(node.op_type == "QLinearConv" for node in nodes) == 66
+    assert not [node for node in nodes if node.op_type == "Sin" and "resblocks" in node.name]
+    assert not [node for node in nodes if node.op_type == "STFT"]
+
+
+@pytest.mark.models
+def test_the_generator_measures_nothing_over_the_whole_clause(folder: Path) -> None:
+    generator = onnx.load_from_string(prepared_model(folder / MODEL_FILE).generator)
+    assert not [node for node in generator.graph.node if node.op_type == "ReduceMean"]
+
+
+@given(st.integers(1, 2000))
+def test_windows_are_all_of_the_clause_once(steps: int) -> None:
+    whole = list(windows(steps))
+    assert [window.first for window in whole] == [0, *(window.last for window in whole[:-1])]
+    assert whole[-1].last == whole[-1].end == steps
+    for window in whole:
+        assert 0 <= window.begin <= window.first < window.last <= window.end <= steps
+        assert window.begin == max(0, window.first - 8)
+        assert window.end == min(steps, window.last + 8)
+    # Whoever waits for the first hears it soon.
+    assert whole[0].last <= 56
 
 
 @pytest.mark.models

@@ -1,6 +1,6 @@
 """Kokoro-82M v1.0 (int8) through onnxruntime: English, French, Spanish, Chinese and Japanese.
 
-The model takes the sounds of a clause, at most 510 of them, and gives its whole audio at once.
+The model takes the sounds of a clause, at most 510 of them, plans it, and makes it into sound stretch by stretch.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from pipeline.audio import FloatArray
 from pipeline.languages import Language
 from pipeline.onnx_session import OnnxSession
 from pipeline.stopping import Stop
-from pipeline.tts.kokoro.model import FADING_TAIL, prepared_model
-from pipeline.tts.mastering import master, pause_after, pieces
+from pipeline.tts.kokoro.model import FADING_TAIL, FEATURES, SOURCE, SOURCE_RATE, STEP_SAMPLES, prepared_model
+from pipeline.tts.kokoro.normalisation import STATISTICS, read_statistics
+from pipeline.tts.kokoro.windows import windows
+from pipeline.tts.mastering import master, pause_after
 from pipeline.tts.phonemes import Phonemizer
 from pipeline.tts.phonemes.vocabulary import VOCABULARY
 from pipeline.tts.speakable import speakable
@@ -34,8 +36,12 @@ VOICES: dict[Language, tuple[str, ...]] = {
 # Measured over sentences of each voice; brings all of them to -23 LUFS, the level of EBU R 128.
 _GAIN_DB = {"af_heart": -0.3, "am_michael": 0.8, "ff_siwis": -3.6, "ef_dora": 0.6, "zf_xiaobei": -3.0, "jf_alpha": -3.1}
 _MAX_SOUNDS = 510
+# The styles for fewer sounds are each of their own kind. With this one a short clause sounds like the longer ones that
+# follow it, is understood as well, and has their statistics (`normalisation.py`).
+_SHORTEST_STYLE = 60
 _STYLE_SIZE = 256
 _MARKS = ".!?,;:—… "
+_JOINT = 120  # samples over which a stretch passes into the next
 _EDGE = 0  # the number before the first and after the last sound
 
 
@@ -53,8 +59,12 @@ class Kokoro:
         Raises:
             FileNotFoundError: the model or a voice is not in `folder`.
         """
-        self._session = OnnxSession(prepared_model(_existing(folder / MODEL_FILE)), threads=threads)
-        self._styles = {name: read_voice(folder, name) for names in VOICES.values() for name in names}
+        halves = prepared_model(_existing(folder / MODEL_FILE))
+        self._plan = OnnxSession(halves.plan, threads=threads)
+        self._generator = OnnxSession(halves.generator, threads=threads)
+        names = [name for names in VOICES.values() for name in names]
+        self._styles = {name: read_voice(folder, name) for name in names}
+        self._statistics = {name: read_statistics(name) for name in names}
         self._phonemes = Phonemizer()
 
     def speak(self, text: str, language: Language, voice: str, *, speed: float, stop: Stop) -> Iterator[FloatArray]:
@@ -67,17 +77,35 @@ class Kokoro:
             raise ValueError(_no_voice(self.voices, language, voice))
         said = speakable(text, language)
         for sounds in fit(self._phonemes(said, language)):
-            last = pause_after(sounds)
             gain = 10 ** (_GAIN_DB[voice] / 20)
-            (samples,) = self._session.run(model_inputs(sounds, self._styles[voice], speed), stop)
-            yield from pieces(master(samples, gain=gain, pause_s=last))
+            yield from master(self.stretches(sounds, voice, speed, stop), gain=gain, pause_s=pause_after(sounds))
+
+    def stretches(self, sounds: str, voice: str, speed: float, stop: Stop) -> Iterator[FloatArray]:
+        """The raw sound of at most 510 `sounds`, as it is made; the stretches join without seams. Raises `Stopped`."""
+        inputs = model_inputs(sounds, self._styles[voice], speed)
+        features, source = self._plan.run(inputs, stop, [FEATURES, SOURCE])
+        beyond = np.zeros(0, np.float32)  # what the stretch before said of the beginning of this one
+        for window in windows(features.shape[2]):
+            seen = {
+                FEATURES: features[:, :, window.begin : window.end],
+                SOURCE: source[:, :, window.begin * SOURCE_RATE : window.end * SOURCE_RATE + 1],
+                "style": inputs["style"],
+                STATISTICS: self._statistics[voice],
+            }
+            (samples,) = self._generator.run(seen, stop)
+            made = samples[(window.first - window.begin) * STEP_SAMPLES :]
+            size = (window.last - window.first) * STEP_SAMPLES
+            fade = np.linspace(0.0, 1.0, beyond.size, dtype=np.float32)
+            made[: beyond.size] = beyond * (1 - fade) + made[: beyond.size] * fade
+            beyond = made[size : size + _JOINT].copy()
+            yield made[:size]
 
 
 def model_inputs(sounds: str, style: FloatArray, speed: float) -> dict[str, npt.NDArray[Any]]:
     """What the model is asked for at most 510 `sounds` of `VOCABULARY`, in the voice that `style` describes."""
     return {
         "tokens": np.array([[_EDGE, *(VOCABULARY[sound] for sound in sounds), _EDGE]], np.int64),
-        "style": style[len(sounds) - 1],
+        "style": style[max(len(sounds), _SHORTEST_STYLE) - 1],
         "speed": np.array([speed], np.float32),
         FADING_TAIL: np.array([len(sounds) - len(sounds.rstrip(_MARKS)) + 2], np.int64),
     }

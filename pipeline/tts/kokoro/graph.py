@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 
 class GraphEditor:
@@ -54,8 +54,16 @@ class GraphEditor:
         """A node of one output, not yet in the graph."""
         return helper.make_node(kind, inputs, [result or self._new_name()], **attributes)
 
+    def split(self, value: str, sizes: str, results: list[str], *, axis: int) -> onnx.NodeProto:
+        """A node that parts a value into `results`, not yet in the graph."""
+        return helper.make_node("Split", [value, sizes], results, axis=axis)
+
+    def add_input(self, name: str, shape: list[int | None]) -> None:
+        """Another input of the model, float32."""
+        self._model.graph.input.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+
     def replace(self, node: onnx.NodeProto, nodes: list[onnx.NodeProto]) -> None:
-        """Have `nodes`, the last of which makes what `node` made, in the place of `node`."""
+        """Have `nodes`, one of which makes what `node` made if that is still used, in the place of `node`."""
         self._edited[node.output[0]] = nodes
 
     def finish(self) -> onnx.ModelProto:
@@ -74,3 +82,33 @@ class GraphEditor:
 
     def _new_name(self) -> str:
         return f"edited:{next(self._numbers)}"
+
+
+def part(model: onnx.ModelProto, inputs: dict[str, list[int | None]], outputs: dict[str, list[int | None]]) -> bytes:
+    """What of a model computes `outputs` from its own inputs and from values within it, all float32; serialised.
+
+    Shapes are given by name of the value, None for what is not known beforehand.
+    """
+    editor = GraphEditor(model)
+    wanted, nodes = list(outputs), []
+    seen: set[str] = set()
+    while wanted:
+        name = wanted.pop()
+        node = editor.maker(name)
+        if name in seen or name in inputs or node is None:
+            continue
+        seen.update(node.output)
+        nodes.append(node)
+        wanted.extend(node.input)
+    used = {name for node in nodes for name in node.input}
+    told = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
+    graph = helper.make_graph(
+        [node for node in model.graph.node if seen.issuperset(node.output)],
+        "part",
+        [value for value in model.graph.input if value.name in used] + told,
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+        [tensor for tensor in model.graph.initializer if tensor.name in used],
+    )
+    parted = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    serialised: bytes = parted.SerializeToString()
+    return serialised

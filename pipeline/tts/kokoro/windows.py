@@ -1,0 +1,35 @@
+"""In which stretches a planned clause is made into sound: a short one first, because somebody is waiting for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# In steps of the plan, of 12.5 ms.
+_SIZES = (32, 64, 128)
+"""Of the first stretch, the second, and all others."""
+_SMALLEST = 24
+"""What would be left over for a last stretch belongs to the one before it, if it is shorter than this."""
+_NEIGHBOURS = 8
+"""The generator looks so far to both sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Steps `first` to `last` (exclusive) are to be made into sound, for which those from `begin` to `end` are seen."""
+
+    first: int
+    last: int
+    begin: int
+    end: int
+
+
+def windows(steps: int) -> Iterator[Window]:
+    """All of a plan's steps, one stretch after the other."""
+    first, number = 0, 0
+    while first < steps:
+        last = first + _SIZES[min(number, len(_SIZES) - 1)]
+        if steps - last < _SMALLEST:
+            last = steps
+        yield Window(first, last, max(0, first - _NEIGHBOURS), min(steps, last + _NEIGHBOURS))
+        first, number = last, number + 1
