@@ -121,7 +121,8 @@ class Reply:
                 tasks.create_task(self._send(pieces))
         except* _StageError as group:
             failed = next(error for error in group.exceptions if isinstance(error, _StageError))
-            await self._announce()
+            if not self._announced.is_set():
+                await self._announce()
         if failed is None:
             await self._tell(self._done("completed"))
             return

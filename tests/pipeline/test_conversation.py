@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+import itertools
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -315,6 +316,39 @@ def test_a_failing_reply_says_so_and_ends(models: str, model: Language, call_nam
         return caller
 
     caller = run(main())
+    assert caller.all(TurnFailed)[0].stage == stage
+    assert [done.status for done in caller.all(ReplyDone)] == ["failed"]
+
+
+def breaking_off(produce: Callable[..., Iterator[Any]], after: int, broken: Callable[[], None]) -> Any:
+    """A model's method that makes so many pieces and no more."""
+
+    def pieces(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        yield from itertools.islice(produce(*args, **kwargs), after)
+        broken()
+        yield None
+
+    return pieces
+
+
+@pytest.mark.parametrize(
+    ("models", "call_name", "stage"),
+    [("language_models", "reply", "language_model"), ("text_to_speech", "speak", "text_to_speech")],
+)
+def test_a_model_that_breaks_off_ends_the_reply_it_has_begun(models: str, call_name: str, stage: str) -> None:
+    script = Script(reply=lambda messages: "One two three four. " * 5, thinking_s=0.1)
+
+    async def main() -> ScriptedCaller:
+        engine = scripted_engine(script)
+        model = getattr(engine._models, models)[Language.EN]
+        setattr(model, call_name, breaking_off(getattr(model, call_name), 8, failing))
+        async with ScriptedCaller(engine) as caller:
+            await caller.speak(1.0)
+            await caller.until(ReplyDone, within_s=60)
+        return caller
+
+    caller = run(main())
+    assert caller.kinds()[4:] == ["ReplyStarted", "ReplyText", "ReplyAudio", "TurnFailed", "ReplyDone"]
     assert caller.all(TurnFailed)[0].stage == stage
     assert [done.status for done in caller.all(ReplyDone)] == ["failed"]
 
