@@ -85,7 +85,6 @@ class Reply:
         self._message = 0
         self._released = asyncio.Event()
         self._announced = asyncio.Event()
-        self._begun = asyncio.Event()
         self._flows = asyncio.Event()
         self._flows.set()
         self._engine = engine
@@ -94,6 +93,8 @@ class Reply:
         self._on_sent = on_sent
         self._made_s = 0.0
         self._tokens = 0
+        self._at_work: _Stage = "language_model"
+        """What the next piece is waited for from."""
 
     def release(self, message: int) -> None:
         """From now on it may be heard; `message` is its number in the history."""
@@ -108,14 +109,13 @@ class Reply:
         self._flows.set()
 
     async def run(self) -> None:
-        settings = self._engine.profile
+        ahead_s = self._engine.profile.text_to_speech.ahead_s
         clauses: asyncio.Queue[str | None] = asyncio.Queue(_CLAUSES_AHEAD)
-        pieces: asyncio.Queue[_Piece | None] = asyncio.Queue(round(settings.text_to_speech.ahead_s / _PIECE_S))
+        pieces: asyncio.Queue[_Piece | None] = asyncio.Queue(round(ahead_s / _PIECE_S))
         failed: _StageError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._announce())
-                tasks.create_task(self._watch(settings.language_model.reply_limit_s))
                 tasks.create_task(self._think(clauses))
                 tasks.create_task(self._make(clauses, pieces))
                 tasks.create_task(self._send(pieces))
@@ -155,14 +155,6 @@ class Reply:
         await self._announced.wait()
         await self._outbox.put(event)
 
-    async def _watch(self, limit_s: float) -> None:
-        """A model that says nothing for so long hangs."""
-        try:
-            async with asyncio.timeout(limit_s):
-                await self._begun.wait()
-        except TimeoutError as error:
-            raise _StageError("language_model" if self._tokens == 0 else "text_to_speech") from error
-
     async def _think(self, clauses: asyncio.Queue[str | None]) -> None:
         request = self.request
         splitter = ClauseSplitter(request.language)
@@ -186,11 +178,11 @@ class Reply:
                 self.request.trace.first_clause_s = self._sample_clock()
             unspoken: Clause | None = Clause(clause)
             if self.request.speak:
+                self._at_work = "text_to_speech"
                 unspoken = await self._speak(clause, pieces)
+                self._at_work = "language_model"
             if unspoken is not None:
-                self._begun.set()
                 await pieces.put(_Piece(unspoken, None))
-        self._begun.set()
         await pieces.put(None)
 
     async def _speak(self, text: str, pieces: asyncio.Queue[_Piece | None]) -> Clause | None:
@@ -205,7 +197,6 @@ class Reply:
                 async for samples_24k in spoken:
                     if request.trace.first_sample_s is None:
                         request.trace.first_sample_s = self._sample_clock()
-                    self._begun.set()
                     self._made_s += samples_24k.size / OUTPUT_RATE_HZ
                     clause.made_s += samples_24k.size / OUTPUT_RATE_HZ
                     await pieces.put(_Piece(begins, samples_24k))
@@ -215,7 +206,7 @@ class Reply:
         return begins
 
     async def _send(self, pieces: asyncio.Queue[_Piece | None]) -> None:
-        while (piece := await pieces.get()) is not None:
+        while (piece := await self._in_time(pieces)) is not None:
             await self._announced.wait()
             if piece.samples_24k is not None:
                 await self._wait_for_room()
@@ -226,6 +217,14 @@ class Reply:
                 begins_at_s = self.playback.sent(piece.samples_24k.size / OUTPUT_RATE_HZ)
                 self._on_sent(piece.samples_24k, begins_at_s)
                 await self._outbox.put(ReplyAudio(self.request.number, piece.samples_24k))
+
+    async def _in_time(self, pieces: asyncio.Queue[_Piece | None]) -> _Piece | None:
+        """The next piece. A model that lets the caller wait for so long hangs."""
+        try:
+            async with asyncio.timeout(self._engine.profile.language_model.reply_limit_s):
+                return await pieces.get()
+        except TimeoutError as error:
+            raise _StageError(self._at_work) from error
 
     async def _wait_for_room(self) -> None:
         """What was sent too far ahead could not be taken back from a caller who interrupts."""

@@ -331,17 +331,21 @@ def breaking_off(produce: Callable[..., Iterator[Any]], after: int, broken: Call
     return pieces
 
 
+@pytest.mark.parametrize("broken", ["fails", "hangs"])
 @pytest.mark.parametrize(
     ("models", "call_name", "stage"),
     [("language_models", "reply", "language_model"), ("text_to_speech", "speak", "text_to_speech")],
 )
-def test_a_model_that_breaks_off_ends_the_reply_it_has_begun(models: str, call_name: str, stage: str) -> None:
+def test_a_model_that_breaks_off_ends_the_reply_it_has_begun(
+    models: str, call_name: str, stage: str, broken: str
+) -> None:
     script = Script(reply=lambda messages: "One two three four. " * 5, thinking_s=0.1)
 
     async def main() -> ScriptedCaller:
         engine = scripted_engine(script)
         model = getattr(engine._models, models)[Language.EN]
-        setattr(model, call_name, breaking_off(getattr(model, call_name), 8, failing))
+        breaks = failing if broken == "fails" else lambda: script.pace.take(1000.0)
+        setattr(model, call_name, breaking_off(getattr(model, call_name), 8, breaks))
         async with ScriptedCaller(engine) as caller:
             await caller.speak(1.0)
             await caller.until(ReplyDone, within_s=60)
