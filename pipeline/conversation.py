@@ -265,10 +265,8 @@ class Conversation:
         if probability >= self._profile.turns.speech_threshold and self._hears_itself():
             probability = 0.0
         step = self._detector.push(probability, level_dbfs(frame_16k))
-        if not self.settings.detect_turns:
-            if self._turn is not None and self._turn.overlaps:
-                self._drop_turn()
-            self._detector.end_turn()
+        if not self.settings.detect_turns and (self._turn is None or self._turn.overlaps):
+            self._drop_turn()
             return
         match step:
             case Onset(start_s):
@@ -282,7 +280,7 @@ class Conversation:
             case Resumed() if self._turn is not None:
                 self._drop_guess()
                 self._turn.resume()
-            case TooLong(end_s) if self._turn is not None:
+            case TooLong(end_s) if self._turn is not None and self.settings.detect_turns:
                 await self._commit(self._turn, end_s)
 
     @property
@@ -302,7 +300,7 @@ class Conversation:
             return
         if self.settings.interrupt:
             await self.cancel_reply()  # nothing of it has been heard: the caller had not finished
-        await self._outbox.put(SpeechStarted(self._turn.number, start_s))
+        await self._tell_begun(self._turn)
 
     def _open_turn(self, start_s: float) -> Turn:
         self._turns += 1
@@ -336,6 +334,8 @@ class Conversation:
 
     async def _consider(self, turn: Turn, end_s: float, silence_s: float) -> None:
         """In a pause: has enough been said, and enough silence been kept, for the turn to be over?"""
+        if not self.settings.detect_turns:
+            return
         limit_s = self.settings.silence_limit_s
         needed_s = turn.pause(end_s, silence_s, ask=limit_s is None)
         transcript = turn.transcript
@@ -364,6 +364,10 @@ class Conversation:
         turn.overlaps = False
         await self.cancel_reply()
         self._remember_heard()
+        await self._tell_begun(turn)
+
+    async def _tell_begun(self, turn: Turn) -> None:
+        turn.told = True
         await self._outbox.put(SpeechStarted(turn.number, turn.start_s))
 
     def _drop_turn(self) -> None:
@@ -426,7 +430,7 @@ class Conversation:
         transcribing = turn.end()
         self._committed_until_s = self._audio.end_s
         committed = TurnCommitted(turn.number, turn.start_s, end_s)
-        stopped = [SpeechStopped(turn.number, end_s)] if self.settings.detect_turns else []
+        stopped = [SpeechStopped(turn.number, end_s)] if turn.told else []
         await self._outbox.put(*stopped, committed)
         self._finishing = self._spawn(self._finish(turn, transcribing, guess, audio_s, self._finishing))
 

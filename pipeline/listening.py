@@ -48,7 +48,8 @@ class Turn:
         number: of the turn, counted from 1.
         start_s: where its speech begins, on the input's sample clock.
         trace: of this turn, as far as it has come.
-        overlaps: it is spoken over a reply, and nobody has been told of it yet.
+        overlaps: it is spoken over a reply, and may be no turn.
+        told: its begin was told; nobody is told where a turn of push to talk begins, nor where it stops.
 
     Args:
         audio: the caller's, which keeps what the turn needs of it.
@@ -76,6 +77,7 @@ class Turn:
         self.number = number
         self.start_s = start_s
         self.overlaps = False
+        self.told = False
         self.trace = Trace()
         self._engine = engine
         self._settings = engine.profile.turns

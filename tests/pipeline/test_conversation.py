@@ -398,6 +398,39 @@ def test_push_to_talk_waits_for_the_commit() -> None:
     assert caller.kinds()[:3] == ["TurnCommitted", "Transcribed", "ReplyStarted"]
 
 
+@pytest.mark.parametrize("pause_s", [0.0, 0.3])
+def test_whoever_changes_to_push_to_talk_within_a_turn_ends_it_by_the_commit(pause_s: float) -> None:
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0)
+        await caller.keep_silent(pause_s)
+        caller.conversation.settings = replace(caller.conversation.settings, detect_turns=False)
+        await caller.speak(0.5)
+        await caller.keep_silent(2.0)
+        await caller.conversation.commit()
+        await caller.until(ReplyDone)
+
+    caller = call(Script(heard=["I was", "I was thinking"] if pause_s else ["I was thinking"], ends=[0.1]), hold)
+    assert caller.kinds() == WHOLE_TURN
+    (heard,), (committed,) = caller.all(Transcribed), caller.all(TurnCommitted)
+    assert heard.text == "I was thinking"
+    assert committed.end_s == pytest.approx(3.5 + pause_s, abs=0.04)
+
+
+@pytest.mark.parametrize("spoken_s", [0.0, 0.5])
+def test_whoever_changes_to_push_to_talk_and_back_within_a_turn_goes_on_with_it(spoken_s: float) -> None:
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0)
+        for detect_turns in (False, True):
+            caller.conversation.settings = replace(caller.conversation.settings, detect_turns=detect_turns)
+            await caller.speak(spoken_s)
+        await caller.until(ReplyDone)
+
+    caller = call(Script(), hold)
+    assert caller.kinds() == WHOLE_TURN
+    (committed,) = caller.all(TurnCommitted)
+    assert (committed.start_s, committed.end_s) == pytest.approx((0.0, 1.0 + 2 * spoken_s), abs=0.04)
+
+
 def test_push_to_talk_holds_a_bounded_amount_of_audio() -> None:
     async def hold(caller: ScriptedCaller) -> None:
         with pytest.raises(AudioBufferFullError, match="commit or clear"):
