@@ -141,6 +141,8 @@ class Conversation:
         """The newest that was released; it may be heard even when all of it has been sent."""
         self._replying: asyncio.Task[None] | None = None
         """It, while it is being made or sent."""
+        self._cancelling = asyncio.Lock()
+        """Held until the end of a reply that was cancelled has been told."""
         self._reply_message = 0
         self._replies = 0
         self._echo = EchoGuard(self._profile.text_to_speech.lead_s)
@@ -252,13 +254,16 @@ class Conversation:
 
     async def cancel_reply(self) -> None:
         """End the reply that is under way, if any: nothing of it comes any more but its `ReplyDone`."""
-        task, self._replying = self._replying, None
-        if task is None or self._reply is None:
-            return
-        task.cancel()
-        await asyncio.wait([task])
-        await self._reply.withdraw()
-        self._remember_heard()
+        async with self._cancelling:
+            task, reply = self._replying, self._reply
+            if task is None or reply is None:
+                return
+            task.cancel()
+            await asyncio.wait([task])
+            if task.cancelled():
+                await reply.withdraw()
+                self._remember_heard()
+            self._replying = None
 
     async def _listen(self, frame_16k: FloatArray) -> None:
         probability = self._vad.probability(frame_16k)
@@ -457,6 +462,8 @@ class Conversation:
             await self.cancel_reply()
         elif self._replying is not None:
             await asyncio.wait([self._replying])
+            async with self._cancelling:
+                pass  # its end has been told
         held = guess is not None and self._holds(guess, transcript)
         self._language = self._spoken = transcript.language
         message = self._history.add(Message("user", transcript.text))

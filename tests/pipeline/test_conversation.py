@@ -473,6 +473,27 @@ def test_a_cancelled_reply_says_nothing_more() -> None:
     call(script, hold)
 
 
+@pytest.mark.parametrize("interrupt", [True, False])
+@pytest.mark.parametrize("after", range(12))
+def test_a_reply_that_is_cancelled_when_the_next_begins_ends_before_it(after: int, interrupt: bool) -> None:
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0)
+        await caller.keep_silent(0.1)
+        await caller.conversation.commit()
+        await caller.until(ReplyAudio)
+        await caller.keep_silent(0.5)
+        await caller.conversation.commit()
+        for _ in range(after):
+            await asyncio.sleep(0)
+        await caller.conversation.cancel_reply()
+        await caller.keep_silent(10.0)
+
+    script = Script(reply=lambda messages: "One two three four. " * 5)
+    caller = call(script, hold, detect_turns=False, interrupt=interrupt)
+    bounds = [(type(event), event.reply) for _, event in caller.heard if isinstance(event, ReplyStarted | ReplyDone)]
+    assert bounds == [(ReplyStarted, 1), (ReplyDone, 1), (ReplyStarted, 2), (ReplyDone, 2)]
+
+
 def test_a_reply_is_sent_no_further_ahead_than_it_can_be_taken_back() -> None:
     caller = call(Script(reply=lambda messages: "one two three four five six seven eight. " * 4), one_turn)
     sent_s, started_s = 0.0, caller.at_s(caller.all(ReplyAudio)[0])
