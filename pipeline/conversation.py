@@ -209,14 +209,14 @@ class Conversation:
         Raises:
             NothingToCommitError: no audio since the last turn, or too little to be speech.
         """
-        if self._turn is None:
-            if self.settings.detect_turns or self._uncommitted_s() < _LEAST_COMMIT_S:
-                raise NothingToCommitError(
-                    f"{max(0.0, self._uncommitted_s()) * 1000:.0f} ms of uncommitted audio, and at least "
-                    f"{_LEAST_COMMIT_S * 1000:.0f} ms of it must be there; append audio before committing"
-                )
-            self._turn = self._open_turn(self._committed_until_s)
         async with self._deciding:
+            if self._turn is None:
+                if self.settings.detect_turns or self._uncommitted_s() < _LEAST_COMMIT_S:
+                    raise NothingToCommitError(
+                        f"{max(0.0, self._uncommitted_s()) * 1000:.0f} ms of uncommitted audio, and at least "
+                        f"{_LEAST_COMMIT_S * 1000:.0f} ms of it must be there; append audio before committing"
+                    )
+                self._turn = self._open_turn(self._committed_until_s)
             await self._commit(self._turn, self._audio.end_s)
 
     async def clear(self) -> None:
@@ -422,8 +422,6 @@ class Conversation:
         return self._audio.end_s - self._committed_until_s
 
     async def _commit(self, turn: Turn, end_s: float) -> None:
-        if turn is not self._turn:
-            return
         if turn.overlaps:
             await self._interrupt(turn)
         self._turn = None

@@ -13,7 +13,7 @@ import soxr
 
 from harness.virtual_time import run
 from pipeline.audio import OUTPUT_RATE_HZ
-from pipeline.conversation import ConversationSettings
+from pipeline.conversation import ConversationSettings, NothingToCommitError
 from pipeline.events import ReplyAudio, ReplyDone, ReplyText, SpeechStarted, Transcribed
 from pipeline.lm.base import Message
 from pipeline.profiles import load_profile
@@ -195,6 +195,21 @@ def test_whoever_changes_to_push_to_talk_while_speaking_lets_the_reply_go_on() -
 
     caller = call(Script(heard=["go on", "wait"], reply=Replies()), change)
     assert [done.status for done in caller.all(ReplyDone)] == ["completed"]
+
+
+def test_a_turn_is_committed_once_when_two_ask_for_it() -> None:
+    refused: list[BaseException | None] = []
+
+    async def commit(caller: ScriptedCaller) -> None:
+        await caller.speak(0.3)
+        await caller.keep_silent(0.04)
+        commits = [caller.conversation.commit() for _ in range(2)]
+        refused.extend(await asyncio.gather(*commits, return_exceptions=True))
+        await caller.until(ReplyDone, count=2)
+
+    caller = call(Script(heard=["go on", "wait"], reply=Replies()), commit)
+    assert [done.status for done in caller.all(ReplyDone)] == ["cancelled", "completed"]
+    assert [type(error) for error in refused] == [type(None), NothingToCommitError]
 
 
 def test_without_interruption_the_next_reply_waits() -> None:
