@@ -216,7 +216,7 @@ class Conversation:
                         f"{max(0.0, self._uncommitted_s()) * 1000:.0f} ms of uncommitted audio, and at least "
                         f"{_LEAST_COMMIT_S * 1000:.0f} ms of it must be there; append audio before committing"
                     )
-                self._turn = self._open_turn(self._committed_until_s)
+                self._turn = self._open_turn(self._uncommitted_from_s)
             await self._commit(self._turn, self._audio.end_s)
 
     async def clear(self) -> None:
@@ -418,8 +418,12 @@ class Conversation:
         if guess is not None:
             guess.task.cancel()
 
+    @property
+    def _uncommitted_from_s(self) -> float:
+        return max(self._committed_until_s, self._audio.start_s)
+
     def _uncommitted_s(self) -> float:
-        return self._audio.end_s - self._committed_until_s
+        return self._audio.end_s - self._uncommitted_from_s
 
     async def _commit(self, turn: Turn, end_s: float) -> None:
         if turn.overlaps:

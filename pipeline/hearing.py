@@ -34,12 +34,13 @@ class AudioWindow:
         self._end = 0
 
     @property
-    def end_s(self) -> float:
-        return self._end / INPUT_RATE_HZ
+    def start_s(self) -> float:
+        """Of the oldest sample still held."""
+        return self._first / INPUT_RATE_HZ
 
     @property
-    def seconds(self) -> float:
-        return (self._end - self._first) / INPUT_RATE_HZ
+    def end_s(self) -> float:
+        return self._end / INPUT_RATE_HZ
 
     def append(self, samples_16k: FloatArray) -> None:
         self._pieces.append(samples_16k)

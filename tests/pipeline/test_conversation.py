@@ -443,6 +443,19 @@ def test_push_to_talk_holds_a_bounded_amount_of_audio() -> None:
     call(Script(), hold, detect_turns=False)
 
 
+def test_push_to_talk_begins_with_what_is_still_held_of_the_audio_before_it() -> None:
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.keep_silent(PROFILE.turns.longest_turn_s + 10)
+        caller.conversation.settings = replace(caller.conversation.settings, detect_turns=False)
+        await caller.speak(1.0)
+        await caller.keep_silent(0.1)
+        await caller.conversation.commit()
+        await caller.until(ReplyDone)
+
+    (committed,) = call(Script(), hold).all(TurnCommitted)
+    assert committed.end_s - committed.start_s == pytest.approx(1.1 + PROFILE.turns.prefix_s, abs=0.3)
+
+
 def test_audio_that_was_cleared_is_never_heard_of_again() -> None:
     async def hold(caller: ScriptedCaller) -> None:
         await caller.speak(1.0)
