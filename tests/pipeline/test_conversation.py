@@ -208,6 +208,26 @@ def test_what_is_said_is_transcribed_while_it_is_being_said() -> None:
     assert ("prepare", "once upon a time") in script.calls
 
 
+@pytest.mark.parametrize(("models", "call_name"), [("speech_to_text", "transcribe"), ("language_model", "prepare")])
+def test_what_fails_ahead_of_time_is_made_when_it_is_due(models: str, call_name: str) -> None:
+    async def main() -> ScriptedCaller:
+        engine = scripted_engine(Script(partly="once", heard=["once upon a time"]))
+        model: Any = engine._models.speech_to_text
+        if models == "language_model":
+            model = engine._models.language_models[Language.EN]
+        works = getattr(model, call_name)
+        setattr(model, call_name, failing)
+        async with ScriptedCaller(engine) as caller:
+            await caller.speak(1.5)
+            setattr(model, call_name, works)
+            await caller.until(ReplyDone)
+        return caller
+
+    caller = run(main())
+    assert caller.kinds() == WHOLE_TURN
+    assert caller.all(Transcribed)[0].text == "once upon a time"
+
+
 def test_a_long_turn_is_not_heard_again_from_its_beginning() -> None:
     prompts = Prompts("Fine.")
     script = Script(heard=["the first part", "and the second"], ends=[0.2, 1.0], reply=prompts)
@@ -357,8 +377,9 @@ def test_a_model_that_breaks_off_ends_the_reply_it_has_begun(
     assert [done.status for done in caller.all(ReplyDone)] == ["failed"]
 
 
-def test_without_an_end_of_turn_model_the_words_decide() -> None:
-    caller = call(Script(completeness=[BROKEN]), one_turn)
+@pytest.mark.parametrize("script", [Script(completeness=[BROKEN]), Script(asking_s=1000.0)])
+def test_without_an_end_of_turn_model_the_words_decide(script: Script) -> None:
+    caller = call(script, one_turn)
     assert caller.at_s(caller.all(TurnCommitted)[0]) == pytest.approx(1.5 + FAST_S, abs=0.04)
     assert caller.all(ReplyDone)[0].status == "completed"
 
@@ -538,19 +559,43 @@ def test_a_reply_that_nobody_fetches_is_taken_back_and_not_remembered() -> None:
     assert prompts.last() == [("user", "hello"), ("user", "hello")]
 
 
-@pytest.mark.parametrize("after_s", [0.3, 1.02, 1.1, 1.3, 1.55, 1.8])
-def test_a_caller_who_vanishes_leaves_nothing_behind(after_s: float) -> None:
-    """In mid-sentence, in a pause, while the models work, while the reply plays: `call` looks for leftover tasks."""
+@pytest.mark.parametrize(
+    ("after_s", "last"),
+    [
+        pytest.param(0.3, "SpeechStarted", id="in mid-sentence"),
+        pytest.param(1.04, "SpeechStarted", id="in a silence that is no pause yet"),
+        pytest.param(1.1, "SpeechStarted", id="while the pause is transcribed"),
+        pytest.param(1.22, "SpeechStarted", id="while the voice is judged"),
+        pytest.param(1.48, "SpeechStarted", id="while the reply is made on a guess"),
+        pytest.param(1.8, "ReplyAudio", id="while the reply plays"),
+        pytest.param(7.4, "ReplyDone", id="when all of it has been sent"),
+    ],
+)
+def test_a_caller_who_vanishes_leaves_nothing_behind(after_s: float, last: str) -> None:
+    """`call` looks for leftover tasks."""
     script = Script(hearing_s=0.1, asking_s=0.05, thinking_s=0.05, speaking_s=0.1, reply=lambda messages: "so " * 40)
+    begun: list[int] = []
 
     async def hold(caller: ScriptedCaller) -> None:
-        samples = np.concatenate([0.3 * np.ones(16_000, np.float32), np.zeros(32_000, np.float32)])
+        samples = np.concatenate([0.3 * np.ones(16_000, np.float32), np.zeros(16_000 * 8, np.float32)])
         await caller.play(samples[: int(after_s * 16_000)])
+        begun.append(len(script.calls))
 
     caller = call(script, hold)
-    assert "ReplyDone" not in caller.kinds()
-    begun = len(script.calls)
-    assert begun == len(script.calls)
+    assert caller.kinds()[-1] == last
+    assert begun == [len(script.calls)]
+
+
+@pytest.mark.parametrize("transcribed_s", [0.5, 100.0])
+def test_a_caller_who_vanishes_after_the_commit_is_not_answered(transcribed_s: float) -> None:
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0)
+        await caller.conversation.commit()
+        await caller.keep_silent(0.4)
+
+    script = Script(hearing_s=transcribed_s)
+    assert call(script, hold).kinds() == ["SpeechStarted", "SpeechStopped", "TurnCommitted"]
+    assert [what for what, _ in script.calls] == ["hear partly"]
 
 
 def test_a_slow_listener_holds_up_its_own_conversation_only() -> None:

@@ -14,7 +14,16 @@ import soxr
 from harness.virtual_time import run
 from pipeline.audio import OUTPUT_RATE_HZ
 from pipeline.conversation import ConversationSettings, NothingToCommitError
-from pipeline.events import ReplyAudio, ReplyDone, ReplyText, SpeechStarted, Transcribed
+from pipeline.events import (
+    Event,
+    ReplyAudio,
+    ReplyDone,
+    ReplyStarted,
+    ReplyText,
+    SpeechStarted,
+    Transcribed,
+    TurnCommitted,
+)
 from pipeline.lm.base import Message
 from pipeline.profiles import load_profile
 from pipeline.testing import Script, ScriptedCaller, scripted_engine
@@ -210,6 +219,43 @@ def test_a_turn_is_committed_once_when_two_ask_for_it() -> None:
     caller = call(Script(heard=["go on", "wait"], reply=Replies()), commit)
     assert [done.status for done in caller.all(ReplyDone)] == ["cancelled", "completed"]
     assert [type(error) for error in refused] == [type(None), NothingToCommitError]
+
+
+@pytest.mark.parametrize(
+    ("moment", "times", "statuses", "remembered"),
+    [
+        pytest.param(TurnCommitted, {"hearing_s": 1.4}, ["completed"], "", id="while it is transcribed"),
+        pytest.param(ReplyStarted, {"thinking_s": 2.0}, ["cancelled", "completed"], "", id="while it is thought"),
+        pytest.param(ReplyStarted, {"speaking_s": 4.0}, ["cancelled", "completed"], "", id="before its first sound"),
+        pytest.param(ReplyAudio, {}, ["cancelled", "completed"], "One", id="while its first clause is sent"),
+        pytest.param(
+            ReplyDone, {}, ["completed", "completed"], "One two three four. Five six seven", id="when all was sent"
+        ),
+    ],
+)
+def test_a_caller_may_speak_again_at_any_moment(
+    moment: type[Event], times: dict[str, float], statuses: list[str], remembered: str
+) -> None:
+    prompts: list[Sequence[Message]] = []
+
+    def reply(messages: Sequence[Message]) -> str:
+        prompts.append(messages)
+        return "One two three four. Five six seven eight."
+
+    async def main() -> ScriptedCaller:
+        script = Script(heard=["go on", "wait"], reply=reply, **times)
+        async with ScriptedCaller(scripted_engine(script)) as caller:
+            await caller.speak(1.0)
+            await caller.until(moment)
+            await caller.speak(0.2)
+            await caller.until(ReplyDone, count=len(statuses), within_s=60.0)
+        return caller
+
+    caller = run(main())
+    assert [done.status for done in caller.all(ReplyDone)] == statuses
+    assert [heard.text for heard in caller.all(Transcribed)] == ["go on", "wait"]
+    said = [("user", "go on"), ("assistant", remembered), ("user", "wait")]
+    assert [(message.role, message.text) for message in prompts[-1][1:]] == [message for message in said if message[1]]
 
 
 def test_without_interruption_the_next_reply_waits() -> None:
