@@ -254,8 +254,9 @@ def test_a_caller_may_speak_again_at_any_moment(
     caller = run(main())
     assert [done.status for done in caller.all(ReplyDone)] == statuses
     assert [heard.text for heard in caller.all(Transcribed)] == ["go on", "wait"]
-    said = [("user", "go on"), ("assistant", remembered), ("user", "wait")]
-    assert [(message.role, message.text) for message in prompts[-1][1:]] == [message for message in said if message[1]]
+    history = [("user", "go on"), ("assistant", remembered), ("user", "wait")]
+    asked = [(message.role, message.text) for message in prompts[-1][1:]]
+    assert asked == [said for said in history if said[1]]
 
 
 def test_without_interruption_the_next_reply_waits() -> None:
@@ -267,3 +268,16 @@ def test_without_interruption_the_next_reply_waits() -> None:
     first, second = caller.all(ReplyDone)
     assert (first.status, second.status) == ("completed", "completed")
     assert first.text.split() == LONG_REPLY.split()
+
+
+def test_without_interruption_what_was_said_meanwhile_is_answered_turn_by_turn() -> None:
+    async def speak_over(caller: ScriptedCaller) -> None:
+        for _ in range(2):
+            await caller.speak(0.8)
+            await caller.keep_silent(1.0)
+        await caller.until(ReplyDone, count=3)
+
+    caller = call(Script(heard=["go on", "wait", "stop"], reply=Replies()), speak_over, interrupt=False)
+    order = [type(event) for _, event in caller.heard if isinstance(event, Transcribed | ReplyStarted | ReplyDone)]
+    assert order == [Transcribed, ReplyStarted, ReplyDone] * 3
+    assert [event.text for event in caller.all(Transcribed)] == ["go on", "wait", "stop"]
