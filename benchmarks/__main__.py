@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.clauses import clauses
 from benchmarks.crowd import crowd
+from benchmarks.end_of_turn import end_of_turn
+from benchmarks.hearing import hearing
+from benchmarks.interruptions import interruptions
 from benchmarks.leaks import leaks
 from benchmarks.tax import tax
 
@@ -18,7 +22,7 @@ def main() -> None:
     """
 
 
-for command in (tax, crowd, leaks):
+for command in (tax, crowd, leaks, end_of_turn, hearing, clauses, interruptions):
     main.add_command(command)
 
 if __name__ == "__main__":

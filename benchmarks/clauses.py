@@ -1,6 +1,4 @@
-"""How much a reply loses by being spoken in clauses, and how soon its first clause can be heard.
-
-    python benchmarks/clauses.py [--language fr]
+"""`clauses`: how much a reply loses by being spoken in clauses, and how soon its first clause can be heard.
 
 Speaks sentences in clauses, as the server does, and whole; a recogniser is asked what each says. Half of the sentences
 are replies as a language model writes them, half have no punctuation, as what `echo` repeats.
@@ -107,7 +105,7 @@ SENTENCES: dict[Language, tuple[str, ...]] = {
     help="Only these.",
 )
 @click.option("--show", is_flag=True, help="Print each sentence's clauses and what was understood of them.")
-def main(languages: tuple[str, ...], show: bool) -> None:
+def clauses(languages: tuple[str, ...], show: bool) -> None:
     """Measure replies spoken in clauses against replies spoken whole."""
     console = Console()
     kokoro = Kokoro(WeightStore().path("kokoro"), threads=2)
@@ -116,17 +114,17 @@ def main(languages: tuple[str, ...], show: bool) -> None:
     for language in map(Language, languages or SENTENCES):
         heard_whole, heard_clauses, first_s, count = [], [], [], 0
         for text in track(SENTENCES[language], language, console=console, transient=True):
-            clauses = clauses_of(text, language)
-            spoken = [speak(kokoro, clause, language) for clause in clauses]
+            parts = clauses_of(text, language)
+            spoken = [speak(kokoro, clause, language) for clause in parts]
             first_s.append(spoken[0].size / OUTPUT_RATE_HZ)
-            count += len(clauses)
+            count += len(parts)
             whole = understood(listener, speak(kokoro, text, language), language)
             joined = understood(listener, np.concatenate(spoken), language)
             heard_whole.append(words.compare(text, whole, language).counts)
             heard_clauses.append(words.compare(text, joined, language).counts)
             if show:
                 console.print(
-                    f"{first_s[-1]:.2f} s  {' | '.join(clauses)}\n        whole: {whole}\n      clauses: {joined}"
+                    f"{first_s[-1]:.2f} s  {' | '.join(parts)}\n        whole: {whole}\n      clauses: {joined}"
                 )
         table.add_row(
             language,
@@ -158,7 +156,3 @@ def understood(listener: judge.Judge, samples_24k: FloatArray, language: Languag
 def error_rate(counts: list[words.Errors]) -> str:
     total = words.total(counts)
     return f"{total.errors / total.units:.1%}"
-
-
-if __name__ == "__main__":
-    main()

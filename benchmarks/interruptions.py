@@ -1,6 +1,4 @@
-"""Speaks over the embedded server's replies in real time, and counts what ends them and what does not.
-
-    python benchmarks/interruptions.py --out reports/interruptions.jsonl
+"""`interruptions`: speaks over the embedded server's replies in real time, and counts what ends them and what does not.
 
 One conversation each: a sentence is played, the reply is heard for a second, then the clip is played over it. The reply
 is written beforehand, long enough to be spoken over; everything else is the real cascade. For an echo the reply, as a
@@ -379,7 +377,7 @@ def table(outcomes: Sequence[Outcome]) -> Table:
     help="Only this one; may be given several times.",
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write each outcome as a line of JSON.")
-def main(conditions: tuple[Condition, ...], languages: tuple[str, ...], out: Path | None) -> None:
+def interruptions(conditions: tuple[Condition, ...], languages: tuple[str, ...], out: Path | None) -> None:
     """Speak over replies of the embedded server, and count what ends them.
 
     An interruption that is not noticed is missed; a backchannel, a noise or an echo that ends a reply is a false
@@ -427,7 +425,3 @@ async def run(overlaps: Sequence[Overlap], console: Console, lines: IO[str] | No
     finally:
         await asyncio.to_thread(workers.close)
     return outcomes
-
-
-if __name__ == "__main__":
-    main()

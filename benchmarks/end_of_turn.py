@@ -1,0 +1,252 @@
+"""`end-of-turn`: how soon a turn is taken for over, against how many callers are cut off by that."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
+from pathlib import Path
+
+import click
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.callers import progress
+from harness import fixtures
+from harness.fixtures import LANGUAGES, Fixture
+from harness.replay import end_of_speech_s
+from pipeline.audio import INPUT_RATE_HZ, FloatArray, level_dbfs
+from pipeline.end_of_turn import wait_s
+from pipeline.languages import Language
+from pipeline.profiles import TurnProfile, load_profile
+from pipeline.smart_turn import SmartTurn
+from pipeline.stopping import Stop
+from pipeline.stt.whisper import Whisper
+from pipeline.turns import Resumed, Silence, TurnDetector
+from pipeline.vad import FRAME_S, FRAME_SAMPLES, SileroVoiceActivity
+from pipeline.weights import WeightStore
+
+INSERTED_S = (0.3, 0.5, 0.7, 0.9, 1.2)
+AFTER_S = 2.5
+"""So much silence follows each clip."""
+# Until they are known in the server: about what two cores take.
+TRANSCRIBED_AFTER_S = 0.2
+JUDGED_AFTER_S = 0.12
+
+
+@dataclass(slots=True)
+class Pause:
+    """A silence in a clip, and what the models say of it.
+
+    Attributes:
+        end_s: where the speech before it ends.
+        noticed_s: the silence that there was when it was noticed.
+        lasted_s: the silence after which the speaker went on; infinite for that after the last word.
+        ends: what the recogniser said; see `pipeline.end_of_turn`.
+        completeness: what Smart Turn answered, each time it was asked.
+    """
+
+    end_s: float
+    noticed_s: float
+    lasted_s: float = math.inf
+    ends: float | None = None
+    completeness: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """One playing of a clip; `inserted_s` is the length of the pause put into it, 0 for none."""
+
+    clip: str
+    language: str
+    inserted_s: float
+    end_of_speech_s: float
+    pauses: list[Pause]
+
+    def answered_s(self, settings: TurnProfile) -> float:
+        """When the turn would be taken for over, in seconds after the end of speech; -inf if the speaker went on."""
+        for pause in self.pauses:
+            silence_s = _decided(pause, settings)
+            if silence_s < pause.lasted_s:
+                final = pause is self.pauses[-1]
+                return pause.end_s + silence_s - self.end_of_speech_s if final else -math.inf
+        return math.inf
+
+
+def _decided(pause: Pause, settings: TurnProfile) -> float:
+    """The silence at which the pause would be taken for the end of the turn."""
+    silence_s = pause.noticed_s
+    asked_s = [settings.ask_s, settings.ask_s + settings.ask_again_s]
+    while silence_s < settings.longest_wait_s:
+        known = silence_s >= pause.noticed_s + TRANSCRIBED_AFTER_S
+        told = sum(silence_s >= max(at_s, pause.noticed_s) + JUDGED_AFTER_S for at_s in asked_s)
+        if known and silence_s >= wait_s(settings, pause.ends, pause.completeness[:told]):
+            return silence_s
+        silence_s += FRAME_S
+    return silence_s
+
+
+@click.group()
+def end_of_turn() -> None:
+    """How soon a turn is taken for over, against how many callers are cut off by that."""
+
+
+@end_of_turn.command()
+@click.option("--language", "languages", multiple=True, type=click.Choice(LANGUAGES), help="Only these.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Where the evidence goes.")
+def listen(languages: tuple[str, ...], out: Path) -> None:
+    """Ask the models about every pause of the recordings, and of the same with a pause put between two words.
+
+    Takes about ten minutes for all six languages. `frontier` reads what this writes.
+    """
+    clips = fixtures.available("recorded", languages or LANGUAGES, None)
+    models = _Models()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with progress() as bar, out.open("w") as file:
+        for clip in bar.track(clips, description="listening"):
+            for spoken in _playings(clip, models):
+                file.write(json.dumps(asdict(spoken)) + "\n")
+
+
+class _Models:
+    def __init__(self) -> None:
+        store, profile = WeightStore(), load_profile("embedded")
+        stt = profile.speech_to_text
+        self.turns = profile.turns
+        self.voice_activity = SileroVoiceActivity(store.path("silero-vad"))
+        self.end_of_turn = SmartTurn(store.path("smart-turn"), threads=1)
+        self.speech_to_text = Whisper(
+            store.path(stt.model),
+            threads=stt.threads,
+            shortest_window_s=stt.shortest_window_s,
+            padding_s=stt.padding_s,
+        )
+
+
+def _playings(clip: Fixture, models: _Models) -> Iterator[Spoken]:
+    samples_16k = fixtures.read(clip, INPUT_RATE_HZ)
+    end_s = end_of_speech_s(clip)
+    yield Spoken(clip.id, clip.language, 0.0, end_s, _pauses(samples_16k, clip.language, models))
+    lot = np.random.default_rng(int(clip.sha256[:8], 16))
+    gaps = _gaps(samples_16k[: round(end_s * INPUT_RATE_HZ)])
+    for length_s in INSERTED_S:
+        if gaps.size:
+            longer = _with_pause(samples_16k, int(lot.choice(gaps)), length_s)
+            yield Spoken(clip.id, clip.language, length_s, end_s + length_s, _pauses(longer, clip.language, models))
+
+
+def _gaps(samples_16k: FloatArray) -> npt.NDArray[np.intp]:
+    """Samples at which a word may end: the middles of the softest 40 ms, well within the clip."""
+    hop = INPUT_RATE_HZ // 100
+    energy = np.square(samples_16k[: samples_16k.size // hop * hop], dtype=np.float64).reshape(-1, hop).mean(axis=1)
+    level = np.convolve(energy, np.ones(4) / 4, mode="same")
+    lowest = np.flatnonzero((level[1:-1] <= level[:-2]) & (level[1:-1] < level[2:])) + 1
+    within = lowest[(lowest > 0.15 * level.size) & (lowest < 0.85 * level.size)]
+    gaps: npt.NDArray[np.intp] = within[level[within] < 0.01 * np.quantile(level, 0.9)] * hop
+    return gaps
+
+
+def _with_pause(samples_16k: FloatArray, at: int, length_s: float) -> FloatArray:
+    """Silence put in, with the noise of the recording's softest moments in it, so that it is no digital zero."""
+    noise = np.random.default_rng(0).standard_normal(round(length_s * INPUT_RATE_HZ))
+    soft = np.quantile(np.abs(samples_16k), 0.05)
+    return np.concatenate([samples_16k[:at], (noise * soft).astype(np.float32), samples_16k[at:]])
+
+
+def _pauses(samples_16k: FloatArray, language: str, models: _Models) -> list[Pause]:
+    """What the server would find out of each pause, if its models took no time."""
+    padded = np.pad(samples_16k, (0, round(AFTER_S * INPUT_RATE_HZ)))
+    stream, detector, pauses = models.voice_activity.stream(), TurnDetector(models.turns), list[Pause]()
+    asks = (models.turns.ask_s, models.turns.ask_s + models.turns.ask_again_s)
+    for start in range(0, padded.size - FRAME_SAMPLES, FRAME_SAMPLES):
+        frame = padded[start : start + FRAME_SAMPLES]
+        heard = padded[: start + FRAME_SAMPLES]
+        match detector.push(stream.probability(frame), level_dbfs(frame)):
+            case Silence(end_s, silence_s):
+                if not pauses or pauses[-1].end_s != end_s:
+                    transcript = models.speech_to_text.transcribe(
+                        heard, {Language(language): 1.0}, draft=None, stop=Stop()
+                    )
+                    pauses.append(Pause(end_s, silence_s, ends=transcript.ends))
+                asked = len(pauses[-1].completeness)
+                if asked < len(asks) and silence_s >= asks[asked]:
+                    pauses[-1].completeness.append(models.end_of_turn.completeness(heard, Stop()))
+            case Resumed() if pauses:
+                pauses[-1].lasted_s = start / INPUT_RATE_HZ - pauses[-1].end_s
+    return pauses
+
+
+@end_of_turn.command()
+@click.argument("evidence", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Where the picture goes.")
+@click.option("--without", multiple=True, help="Clips to leave out: monologues, say.")
+def frontier(evidence: Path, plot: Path | None, without: tuple[str, ...]) -> None:
+    """Try many policies on what `listen` wrote, and show those that nothing beats. Takes a minute or two.
+
+    A policy is a set of waits and the longest wait of the profile. The profile's own is the first of the table.
+    """
+    spoken = [_read(line) for line in evidence.read_text().splitlines()]
+    spoken = [one for one in spoken if one.clip not in without]
+    profile = load_profile("embedded").turns
+    with progress() as bar:
+        policies = list(_policies(profile))
+        tried = [(policy, _outcome(spoken, policy)) for policy in bar.track(policies, description="deciding")]
+    tried.sort(key=lambda one: (one[1][0], one[1][3]))
+    # Whatever is slower than another has to cut in less.
+    least = [math.inf, *np.minimum.accumulate([result[3] for _, result in tried])]
+    best = [one for one, before in zip(tried, least, strict=False) if one[1][3] < before]
+    table = Table("waits", "longest", "median, s", "p95, s", "cut in, plain", "cut in, with a pause")
+    own = (profile, _outcome(spoken, profile))
+    for policy, result in [own, *best]:
+        table.add_row(
+            str([list(wait) for wait in policy.waits]),
+            f"{policy.longest_wait_s:g}",
+            *(f"{value:.2f}" for value in result[:2]),
+            *(f"{value:.1%}" for value in result[2:]),
+        )
+    Console(width=140).print(table)
+    if plot:
+        _draw([result for _, result in tried], own[1], plot)
+
+
+def _read(line: str) -> Spoken:
+    row = json.loads(line)
+    return Spoken(**(row | {"pauses": [Pause(**pause) for pause in row["pauses"]]}))
+
+
+def _policies(profile: TurnProfile) -> Iterator[TurnProfile]:
+    for sure, likely, soon_s, later_s, longest_s in product(
+        (2.6, 3.2, 3.6, 4.0, 4.6), (1.0, 2.0, 3.0), (0.4, 0.5, 0.7, 0.9), (0.75, 1.0, 1.2), (1.0, 1.3, 1.5, 1.8)
+    ):
+        if likely < sure and soon_s < later_s < longest_s:
+            yield replace(profile, waits=((sure, soon_s), (likely, later_s)), longest_wait_s=longest_s)
+
+
+def _outcome(spoken: Sequence[Spoken], policy: TurnProfile) -> tuple[float, float, float, float]:
+    """Median and p95 of the time to the decision, seconds; shares cut in, without and with a pause put in."""
+    answered = [(one.inserted_s, one.answered_s(policy)) for one in spoken]
+    plain = [at_s for inserted_s, at_s in answered if not inserted_s]
+    paused = [at_s for inserted_s, at_s in answered if inserted_s]
+    waited = [at_s for at_s in plain if at_s > -math.inf]
+    return (
+        float(np.quantile(waited, 0.5)),
+        float(np.quantile(waited, 0.95)),
+        plain.count(-math.inf) / len(plain),
+        paused.count(-math.inf) / len(paused),
+    )
+
+
+def _draw(results: Sequence[tuple[float, ...]], own: tuple[float, ...], path: Path) -> None:
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    axes.scatter([r[0] for r in results], [100 * r[3] for r in results], s=8, color="0.7", label="policies tried")
+    axes.scatter([own[0]], [100 * own[3]], s=60, color="C3", marker="D", label="the profile's")
+    axes.axhline(8, color="C0", linewidth=0.8, label="limit")
+    axes.set_xlabel("from the end of speech to the decision, median, s")
+    axes.set_ylabel("cut in at a pause of 0.3 to 1.2 s, %")
+    axes.legend()
+    figure.savefig(path, dpi=120)

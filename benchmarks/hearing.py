@@ -1,0 +1,122 @@
+"""`hearing`: what the window that fits costs in words and gains in time, and which languages are taken for which."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.bars import Bar, settle
+from benchmarks.callers import progress
+from harness import fixtures
+from harness.fixtures import LANGUAGES, Fixture
+from harness.measures import words
+from harness.measures.words import Errors
+from harness.replay import end_of_speech_s
+from pipeline.audio import INPUT_RATE_HZ, FloatArray
+from pipeline.languages import Language
+from pipeline.profiles import load_profile
+from pipeline.stopping import Stop
+from pipeline.stt.base import Transcript
+from pipeline.stt.whisper import Whisper
+from pipeline.stt.windows import FULL_WINDOW_S
+from pipeline.weights import WeightStore
+
+T = TypeVar("T")
+
+AFTER_S = 0.2
+"""So much silence has been heard when a pause is noticed, as a rule."""
+WORSE_LIMIT = 1.0
+TIME_LIMIT = 1 / 3
+
+
+@click.group()
+def hearing() -> None:
+    """What is heard: in the window that fits, and in which language."""
+
+
+@hearing.command()
+def windows() -> None:
+    """Word error and time: the whole window of 30 s against the one that fits, without and with a draft.
+
+    Each recording is transcribed three times, one thread, as at the pause after its last word; the draft is what would
+    have been transcribed up to a second earlier. Takes about six minutes.
+    """
+    profile = load_profile("embedded")
+    fitting, full = _whisper(profile.speech_to_text.shortest_window_s), _whisper(FULL_WINDOW_S)
+    table = Table(
+        "language", "clips", "30 s", "fitting", "with draft", "30 s", "fitting", "with draft", title="Hearing"
+    )
+    bars: list[Bar] = []
+    clips = fixtures.available("recorded", LANGUAGES, None)
+    errors: dict[str, list[list[Errors]]] = {code: [[], [], []] for code in LANGUAGES}
+    taken_s: dict[str, list[list[float]]] = {code: [[], [], []] for code in LANGUAGES}
+    with progress() as bar:
+        for clip in bar.track(clips, description="listening"):
+            samples_16k = _until_pause(clip)
+            likely = {Language(clip.language): 1.0}
+            before = samples_16k[: (samples_16k.size - 1) // INPUT_RATE_HZ * INPUT_RATE_HZ]
+            draft = fitting.transcribe(before, likely, draft=None, stop=Stop()) if before.size else None
+            tries: list[tuple[Whisper, Transcript | None]] = [(full, None), (fitting, None), (fitting, draft)]
+            for number, (whisper, known) in enumerate(tries):
+                heard, lasted_s = _timed(lambda: whisper.transcribe(samples_16k, likely, draft=known, stop=Stop()))  # noqa: B023
+                errors[clip.language][number].append(words.compare(clip.transcript, heard.text, clip.language).counts)
+                taken_s[clip.language][number].append(lasted_s)
+    for code in LANGUAGES:
+        rates = [100 * total.errors / total.units for total in map(words.total, errors[code])]
+        medians = [float(np.median(times)) for times in taken_s[code]]
+        table.add_row(
+            code,
+            str(len(errors[code][0])),
+            *(f"{rate:.1f} %" for rate in rates),
+            *(f"{seconds:.2f} s" for seconds in medians),
+        )
+        bars.append(Bar(f"{code}: error with draft, above that of 30 s", rates[2] - rates[0], "points", WORSE_LIMIT))
+        bars.append(Bar(f"{code}: time with draft, by that of 30 s", medians[2] / medians[0], "", TIME_LIMIT))
+    Console().print(table)
+    settle("The window that fits, with a draft", bars)
+
+
+@hearing.command()
+def languages() -> None:
+    """Which language each recording is taken for, all six being as likely. Takes about two minutes."""
+    whisper = _whisper(load_profile("embedded").speech_to_text.shortest_window_s)
+    likely = dict.fromkeys(Language, 1.0)
+    heard: Counter[tuple[str, str]] = Counter()
+    with progress() as bar:
+        for clip in bar.track(fixtures.available("recorded", LANGUAGES, None), description="listening"):
+            transcript = whisper.transcribe(_until_pause(clip), likely, draft=None, stop=Stop())
+            heard[clip.language, transcript.language] += 1
+    table = Table("spoken", *(f"heard {code}" for code in LANGUAGES), title="Languages")
+    for code in LANGUAGES:
+        table.add_row(code, *(str(heard[code, other]) for other in LANGUAGES))
+    Console().print(table)
+    wrong = sum(count for (spoken, other), count in heard.items() if spoken != other)
+    settle("Languages", [Bar("taken for another", 100 * wrong / heard.total(), "%")])
+
+
+def _whisper(shortest_window_s: float) -> Whisper:
+    settings = load_profile("embedded").speech_to_text
+    return Whisper(
+        WeightStore().path(settings.model),
+        threads=settings.threads,
+        shortest_window_s=shortest_window_s,
+        padding_s=settings.padding_s,
+    )
+
+
+def _until_pause(clip: Fixture) -> FloatArray:
+    """The clip as it has been heard when the pause after its last word is noticed."""
+    samples_16k = np.pad(fixtures.read(clip, INPUT_RATE_HZ), (0, INPUT_RATE_HZ))
+    return samples_16k[: round((end_of_speech_s(clip) + AFTER_S) * INPUT_RATE_HZ)]
+
+
+def _timed(call: Callable[[], T]) -> tuple[T, float]:
+    began_s = time.perf_counter()
+    return call(), time.perf_counter() - began_s
