@@ -101,6 +101,9 @@ class _Turn:
 
     @property
     def underruns(self) -> int:
+        """Gaps within the reply; between the replies to a turn that was cut in there has to be one."""
+        if self.outcome == "cut-in":
+            return 0
         return next(play.underruns for play in self.latency.playback if play.prebuffer_ms == PREBUFFER_MS)
 
 
