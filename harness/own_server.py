@@ -21,7 +21,7 @@ _SERVE = ("-c", "from cli import main; main()", "serve")
 
 @asynccontextmanager
 async def own_server(
-    log: Path, *, on_progress: Callable[[str], None], program: Sequence[str] = _SERVE
+    log: Path, *, on_progress: Callable[[str], None], program: Sequence[str] | None = None
 ) -> AsyncIterator[str]:
     """A server on a free loopback port, ready to talk; the value is its address, `ws://127.0.0.1:PORT`.
 
@@ -34,7 +34,7 @@ async def own_server(
         UnavailableError: it ended, or did not become ready.
     """
     port = _free_port()
-    command = [sys.executable, *program, "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, *(program or _SERVE), "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output)
         try:

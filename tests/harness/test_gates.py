@@ -210,7 +210,7 @@ def test_the_gates_of_the_project_load_and_name_every_language() -> None:
     for language in ("en", "fr", "es", "zh", "ja", "ko"):
         names = {limit.name for limit in loaded.limits("embedded", "in-process", language)}
         assert {"ttfa_s p50", "ttfa_s p95", "heard", "clipping"} <= names
-    assert Limit("ttfa_s", 1.6, 0.5) in loaded.limits("embedded", "in-process", "en")
+    assert Limit("ttfa_s", 1.2, 0.5) in loaded.limits("embedded", "in-process", "en")
 
 
 @pytest.mark.parametrize(
