@@ -186,7 +186,7 @@ async def test_a_client_that_does_not_read_for_too_long_is_cut(
     monkeypatch.setattr(duplex, "SEND_LIMIT_S", 0.05)
     # Sent as fast as they are made, replies fill the buffers of whoever does not read them.
     profile = load_profile("embedded")
-    unpaced = replace(profile, text_to_speech=replace(profile.text_to_speech, lead_s=3600.0))
+    unpaced = replace(profile, text_to_speech=replace(profile.text_to_speech, lead_s=300.0))
     engine = scripted_engine(Script(reply=lambda messages: LONG), profile=unpaced)
     async with running(engine) as server:
         stuck = await connect(f"ws://127.0.0.1:{server.port}/v1/realtime", max_queue=1).__aenter__()
