@@ -48,8 +48,17 @@ class AudioWindow:
 
     def since(self, start_s: float) -> FloatArray:
         """Everything from `start_s` on, or from the oldest sample still held: float32, shape (samples,), 16 kHz."""
-        held = np.concatenate(self._pieces) if self._pieces else np.zeros(0, dtype=np.float32)
-        return held[max(0, round(start_s * INPUT_RATE_HZ) - self._first) :]
+        wanted = min(self._end - round(start_s * INPUT_RATE_HZ), self._end - self._first)
+        # From the end, for most is asked of the last moment of a long turn.
+        pieces: list[FloatArray] = []
+        found = 0
+        for piece in reversed(self._pieces):
+            if found >= wanted:
+                break
+            pieces.append(piece)
+            found += piece.size
+        held = np.concatenate([np.zeros(0, dtype=np.float32), *reversed(pieces)])
+        return held[max(0, found - wanted) :]
 
     def forget_before(self, start_s: float) -> None:
         """Drop whole pieces that end before `start_s`."""

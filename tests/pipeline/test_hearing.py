@@ -29,6 +29,7 @@ def test_audio_is_found_by_its_position_whatever_was_forgotten(sizes: list[int],
         position += size
     window.forget_before(forget / INPUT_RATE_HZ)
     held = window.since(start / INPUT_RATE_HZ)
-    assert held.size >= max(0, everything.size - max(start, forget))
+    first = max(start, round(window.start_s * INPUT_RATE_HZ))
+    assert held.size == max(0, everything.size - first)
     assert (held == everything[everything.size - held.size :]).all()
     assert window.end_s == everything.size / INPUT_RATE_HZ
