@@ -16,25 +16,25 @@ _LOADING_LIMIT_S = 1800.0
 """A first start pulls the weights, over whatever line there is."""
 _ASK_EVERY_S = 0.5
 _LEAVING_LIMIT_S = 15.0
-_SERVE = ("-c", "from cli import main; main()", "serve")
+SERVE = ("-c", "from cli import main; main()", "serve")
 
 
 @asynccontextmanager
 async def own_server(
-    log: Path, *, on_progress: Callable[[str], None], program: Sequence[str] | None = None
+    log: Path, *, on_progress: Callable[[str], None], program: Sequence[str] = SERVE
 ) -> AsyncIterator[str]:
     """A server on a free loopback port, ready to talk; the value is its address, `ws://127.0.0.1:PORT`.
 
     Args:
         log: where its output goes.
         on_progress: told what it is loading.
-        program: what this Python runs; `--host` and `--port` follow. `s2s serve` by default.
+        program: what this Python runs, `--host` and `--port` follow; `s2s serve` by default.
 
     Raises (on entering):
         UnavailableError: it ended, or did not become ready.
     """
     port = _free_port()
-    command = [sys.executable, *(program or _SERVE), "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, *program, "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output)
         try:

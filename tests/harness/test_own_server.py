@@ -24,18 +24,16 @@ http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 
 @pytest.mark.asyncio
-async def test_it_is_waited_for_and_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.own_server._SERVE", ("-c", LISTENING))
+async def test_it_is_waited_for_and_stopped(tmp_path: Path) -> None:
     progress: list[str] = []
-    async with own_server(tmp_path / "server.log", on_progress=progress.append) as url:
+    async with own_server(tmp_path / "server.log", on_progress=progress.append, program=("-c", LISTENING)) as url:
         assert url.startswith("ws://127.0.0.1:")
     assert progress[-1] == "the server is loading: whisper"
 
 
 @pytest.mark.asyncio
-async def test_one_that_ends_by_itself_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.own_server._SERVE", ("-c", "import sys; print('no weights'); sys.exit(4)"))
-    log = tmp_path / "server.log"
+async def test_one_that_ends_by_itself_says_why(tmp_path: Path) -> None:
+    program = ("-c", "import sys; print('no weights'); sys.exit(4)")
     with pytest.raises(UnavailableError, match="ended with exit code 4: no weights"):
-        async with own_server(log, on_progress=lambda _what: None):
+        async with own_server(tmp_path / "server.log", on_progress=lambda _what: None, program=program):
             pass

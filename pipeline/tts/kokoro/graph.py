@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -69,15 +70,10 @@ class GraphEditor:
     def finish(self) -> onnx.ModelProto:
         graph = self._model.graph
         edited = [new for node in graph.node for new in self._edited.get(node.output[0], [node])]
-        needed = {output.name for output in graph.output}
-        kept = []
-        for node in reversed(edited):
-            if needed.intersection(node.output):
-                needed.update(node.input)
-                kept.append(node)
+        kept, used = _making({output.name for output in graph.output}, edited)
         del graph.node[:], graph.initializer[:]
-        graph.node.extend(reversed(kept))
-        graph.initializer.extend(tensor for name, tensor in self._constants.items() if name in needed)
+        graph.node.extend(kept)
+        graph.initializer.extend(tensor for name, tensor in self._constants.items() if name in used)
         return self._model
 
     def _new_name(self) -> str:
@@ -89,21 +85,10 @@ def part(model: onnx.ModelProto, inputs: dict[str, list[int | None]], outputs: d
 
     Shapes are given by name of the value, None for what is not known beforehand.
     """
-    editor = GraphEditor(model)
-    wanted, nodes = list(outputs), []
-    seen: set[str] = set()
-    while wanted:
-        name = wanted.pop()
-        node = editor.maker(name)
-        if name in seen or name in inputs or node is None:
-            continue
-        seen.update(node.output)
-        nodes.append(node)
-        wanted.extend(node.input)
-    used = {name for node in nodes for name in node.input}
+    nodes, used = _making(set(outputs), model.graph.node, given=frozenset(inputs))
     told = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
     graph = helper.make_graph(
-        [node for node in model.graph.node if seen.issuperset(node.output)],
+        nodes,
         "part",
         [value for value in model.graph.input if value.name in used] + told,
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
@@ -112,3 +97,16 @@ def part(model: onnx.ModelProto, inputs: dict[str, list[int | None]], outputs: d
     parted = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
     serialised: bytes = parted.SerializeToString()
     return serialised
+
+
+def _making(
+    wanted: set[str], nodes: Sequence[onnx.NodeProto], *, given: frozenset[str] = frozenset()
+) -> tuple[list[onnx.NodeProto], set[str]]:
+    """Of `nodes`, in order, those that it takes to make what is wanted from what is given; and all that they use."""
+    kept: list[onnx.NodeProto] = []
+    used: set[str] = set()
+    for node in reversed(nodes):
+        if any(name not in given and (name in wanted or name in used) for name in node.output):
+            kept.append(node)
+            used.update(node.input)
+    return kept[::-1], used
