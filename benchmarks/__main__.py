@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: each command measures one thing, prints it, and fails if a bar is missed."""
+"""`python -m benchmarks`: each command measures one thing, prints it, and fails if one of its bars is missed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from benchmarks.tax import tax
 def main() -> None:
     """Measure what the tests cannot: speed, memory, many callers at once.
 
-    Each command prints a table with its bars, and exits with 1 if one is missed. Nothing else should run on the machine
-    meanwhile. `--help` behind a command says what it does and how long it takes.
+    Each command prints a table; where there are bars to hold it says so, and exits with 1 if one is missed. Nothing
+    else should run on the machine meanwhile. `--help` behind a command says what it does and how long it takes.
     """
 
 

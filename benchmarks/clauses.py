@@ -10,9 +10,9 @@ import click
 import numpy as np
 import soxr
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
+from benchmarks.callers import progress
 from harness import judge
 from harness.measures import words
 from pipeline.audio import OUTPUT_RATE_HZ, FloatArray
@@ -111,30 +111,31 @@ def clauses(languages: tuple[str, ...], show: bool) -> None:
     kokoro = Kokoro(WeightStore().path("kokoro"), threads=2)
     listener = judge.load()
     table = Table("language", "sentences", "whole", "in clauses", "clauses", "first clause, s", "longest first, s")
-    for language in map(Language, languages or SENTENCES):
-        heard_whole, heard_clauses, first_s, count = [], [], [], 0
-        for text in track(SENTENCES[language], language, console=console, transient=True):
-            parts = clauses_of(text, language)
-            spoken = [speak(kokoro, clause, language) for clause in parts]
-            first_s.append(spoken[0].size / OUTPUT_RATE_HZ)
-            count += len(parts)
-            whole = understood(listener, speak(kokoro, text, language), language)
-            joined = understood(listener, np.concatenate(spoken), language)
-            heard_whole.append(words.compare(text, whole, language).counts)
-            heard_clauses.append(words.compare(text, joined, language).counts)
-            if show:
-                console.print(
-                    f"{first_s[-1]:.2f} s  {' | '.join(parts)}\n        whole: {whole}\n      clauses: {joined}"
-                )
-        table.add_row(
-            language,
-            str(len(first_s)),
-            error_rate(heard_whole),
-            error_rate(heard_clauses),
-            f"{count / len(first_s):.1f}",
-            f"{np.mean(first_s):.2f}",
-            f"{np.max(first_s):.2f}",
-        )
+    with progress() as bar:
+        for language in map(Language, languages or SENTENCES):
+            heard_whole, heard_clauses, first_s, count = [], [], [], 0
+            for text in bar.track(SENTENCES[language], description=language):
+                parts = clauses_of(text, language)
+                spoken = [speak(kokoro, clause, language) for clause in parts]
+                first_s.append(spoken[0].size / OUTPUT_RATE_HZ)
+                count += len(parts)
+                whole = understood(listener, speak(kokoro, text, language), language)
+                joined = understood(listener, np.concatenate(spoken), language)
+                heard_whole.append(words.compare(text, whole, language).counts)
+                heard_clauses.append(words.compare(text, joined, language).counts)
+                if show:
+                    console.print(
+                        f"{first_s[-1]:.2f} s  {' | '.join(parts)}\n        whole: {whole}\n      clauses: {joined}"
+                    )
+            table.add_row(
+                language,
+                str(len(first_s)),
+                error_rate(heard_whole),
+                error_rate(heard_clauses),
+                f"{count / len(first_s):.1f}",
+                f"{np.mean(first_s):.2f}",
+                f"{np.max(first_s):.2f}",
+            )
     console.print(table)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
+from scipy.stats import mannwhitneyu
 
 from benchmarks.callers import progress
 from harness import fixtures
 from harness.fixtures import LANGUAGES, Fixture
 from harness.replay import end_of_speech_s
 from pipeline.audio import INPUT_RATE_HZ, FloatArray, level_dbfs
-from pipeline.end_of_turn import wait_s
+from pipeline.end_of_turn import evidence, wait_s
 from pipeline.languages import Language
 from pipeline.profiles import TurnProfile, load_profile
 from pipeline.smart_turn import SmartTurn
@@ -182,15 +183,15 @@ def _pauses(samples_16k: FloatArray, language: str, models: _Models) -> list[Pau
 
 
 @end_of_turn.command()
-@click.argument("evidence", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("pauses", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Where the picture goes.")
 @click.option("--without", multiple=True, help="Clips to leave out: monologues, say.")
-def frontier(evidence: Path, plot: Path | None, without: tuple[str, ...]) -> None:
+def frontier(pauses: Path, plot: Path | None, without: tuple[str, ...]) -> None:
     """Try many policies on what `listen` wrote, and show those that nothing beats. Takes a minute or two.
 
     A policy is a set of waits and the longest wait of the profile. The profile's own is the first of the table.
     """
-    spoken = [_read(line) for line in evidence.read_text().splitlines()]
+    spoken = [_read(line) for line in pauses.read_text().splitlines()]
     spoken = [one for one in spoken if one.clip not in without]
     profile = load_profile("embedded").turns
     with progress() as bar:
@@ -209,9 +210,28 @@ def frontier(evidence: Path, plot: Path | None, without: tuple[str, ...]) -> Non
             *(f"{value:.2f}" for value in result[:2]),
             *(f"{value:.1%}" for value in result[2:]),
         )
-    Console(width=140).print(table)
+    console = Console(width=140)
+    console.print(table)
+    _tell_what_is_told_apart(spoken, profile, console)
     if plot:
         _draw([result for _, result in tried], own[1], plot)
+
+
+def _tell_what_is_told_apart(spoken: Sequence[Spoken], profile: TurnProfile, console: Console) -> None:
+    """How well each witness, and both, tell the ends of turns from pauses as long as those put in."""
+    ends = [one.pauses[-1] for one in spoken if not one.inserted_s and one.pauses]
+    put_in = [
+        pause for one in spoken if one.inserted_s for pause in one.pauses[:-1] if pause.lasted_s >= one.inserted_s
+    ]
+    witnesses: dict[str, Callable[[Pause], float]] = {
+        "words": lambda pause: evidence(profile, pause.ends, []),
+        "voice": lambda pause: evidence(profile, None, pause.completeness),
+        "both": lambda pause: evidence(profile, pause.ends, pause.completeness),
+    }
+    for name, witness in witnesses.items():
+        above = mannwhitneyu([witness(pause) for pause in ends], [witness(pause) for pause in put_in]).statistic
+        area = above / len(ends) / len(put_in)
+        console.print(f"{name}: area under the curve {area:.2f}, of {len(ends)} ends and {len(put_in)} pauses")
 
 
 def _read(line: str) -> Spoken:

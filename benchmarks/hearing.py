@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import TypeVar
 
 import click
 import numpy as np
@@ -27,8 +25,6 @@ from pipeline.stt.base import Transcript
 from pipeline.stt.whisper import Whisper
 from pipeline.stt.windows import FULL_WINDOW_S
 from pipeline.weights import WeightStore
-
-T = TypeVar("T")
 
 AFTER_S = 0.2
 """So much silence has been heard when a pause is noticed, as a rule."""
@@ -65,9 +61,10 @@ def windows() -> None:
             draft = fitting.transcribe(before, likely, draft=None, stop=Stop()) if before.size else None
             tries: list[tuple[Whisper, Transcript | None]] = [(full, None), (fitting, None), (fitting, draft)]
             for number, (whisper, known) in enumerate(tries):
-                heard, lasted_s = _timed(lambda: whisper.transcribe(samples_16k, likely, draft=known, stop=Stop()))  # noqa: B023
+                began_s = time.perf_counter()
+                heard = whisper.transcribe(samples_16k, likely, draft=known, stop=Stop())
+                taken_s[clip.language][number].append(time.perf_counter() - began_s)
                 errors[clip.language][number].append(words.compare(clip.transcript, heard.text, clip.language).counts)
-                taken_s[clip.language][number].append(lasted_s)
     for code in LANGUAGES:
         rates = [100 * total.errors / total.units for total in map(words.total, errors[code])]
         medians = [float(np.median(times)) for times in taken_s[code]]
@@ -115,8 +112,3 @@ def _until_pause(clip: Fixture) -> FloatArray:
     """The clip as it has been heard when the pause after its last word is noticed."""
     samples_16k = np.pad(fixtures.read(clip, INPUT_RATE_HZ), (0, INPUT_RATE_HZ))
     return samples_16k[: round((end_of_speech_s(clip) + AFTER_S) * INPUT_RATE_HZ)]
-
-
-def _timed(call: Callable[[], T]) -> tuple[T, float]:
-    began_s = time.perf_counter()
-    return call(), time.perf_counter() - began_s

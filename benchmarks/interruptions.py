@@ -21,10 +21,10 @@ import click
 import numpy as np
 import soxr
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from scipy.signal import fftconvolve
 
+from benchmarks.callers import progress
 from harness import fixtures
 from harness.fixtures import LANGUAGES, NO_SPEECH, Fixture
 from harness.statistics import quantile
@@ -392,7 +392,7 @@ def interruptions(conditions: tuple[Condition, ...], languages: tuple[str, ...],
         raise click.ClickException("there are no clips for that; `s2s fixtures list` shows what is here")
     console = Console(width=120) if not sys.stdout.isatty() else Console()
     with out.open("w", encoding="utf-8") if out else nullcontext() as lines:
-        outcomes = asyncio.run(run(overlaps, console, lines))
+        outcomes = asyncio.run(run(overlaps, lines))
     console.print(table(outcomes))
     late_s = sorted(outcome.late_s for outcome in outcomes)
     console.print(f"the latest frame of a conversation: median {late_s[len(late_s) // 2] * 1000:.0f} ms late")
@@ -401,27 +401,26 @@ def interruptions(conditions: tuple[Condition, ...], languages: tuple[str, ...],
             console.print(f"{outcome.clip or outcome.condition}: {outcome.error}", style="red")
 
 
-async def run(overlaps: Sequence[Overlap], console: Console, lines: IO[str] | None) -> list[Outcome]:
+async def run(overlaps: Sequence[Overlap], lines: IO[str] | None) -> list[Outcome]:
     profile, workers = load_profile("embedded").with_echo(), Workers()
     sys.setswitchinterval(0.0005)  # a model's thread is not to make a frame late
     outcomes: list[Outcome] = []
-    columns = (TextColumn("{task.description:<30}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task("loading", total=len(overlaps))
+        with progress() as bar:
+            task = bar.add_task("loading", total=len(overlaps))
             models = await load_models(
-                profile, WeightStore(), workers, lambda what: progress.update(task, description=f"loading {what}")
+                profile, WeightStore(), workers, lambda what: bar.update(task, description=f"loading {what}")
             )
             own: dict[Language, LanguageModel] = {language: LongReply(text) for language, text in REPLIES.items()}
             engine = Engine(replace(models, language_models=own), profile, workers)
             openings = {code: fixtures.available("synthetic", [code])[0] for code in LANGUAGES}
             await measure(engine, openings["en"], Overlap("echo", "en"))  # the first call of a model takes longer
             for overlap in overlaps:
-                progress.update(task, description=f"{overlap.condition} {overlap.clip.id if overlap.clip else ''}")
+                bar.update(task, description=f"{overlap.condition} {overlap.clip.id if overlap.clip else ''}")
                 outcomes.append(await measure(engine, openings[overlap.language], overlap))
                 if lines is not None:
                     print(json.dumps(asdict(outcomes[-1]), ensure_ascii=False), file=lines, flush=True)
-                progress.advance(task)
+                bar.advance(task)
     finally:
         await asyncio.to_thread(workers.close)
     return outcomes

@@ -22,8 +22,8 @@ def log_odds(probability: float) -> float:
     return math.log(within / (1 - within))
 
 
-def wait_s(settings: TurnProfile, ends: float | None, completeness: Sequence[float]) -> float:
-    """The silence after which the turn is over, in seconds.
+def evidence(settings: TurnProfile, ends: float | None, completeness: Sequence[float]) -> float:
+    """The log-odds that the turn is over.
 
     Args:
         settings: of the profile.
@@ -32,5 +32,10 @@ def wait_s(settings: TurnProfile, ends: float | None, completeness: Sequence[flo
     """
     voice = sum(map(log_odds, completeness)) / len(completeness) if completeness else 0.0
     # Without a word of the recogniser, Smart Turn stands alone.
-    evidence = voice if ends is None else log_odds(ends) + settings.voice_weight * voice
-    return next((silence_s for least, silence_s in settings.waits if evidence >= least), settings.longest_wait_s)
+    return voice if ends is None else log_odds(ends) + settings.voice_weight * voice
+
+
+def wait_s(settings: TurnProfile, ends: float | None, completeness: Sequence[float]) -> float:
+    """The silence after which the turn is over, in seconds, by the same `evidence`."""
+    sure = evidence(settings, ends, completeness)
+    return next((silence_s for least, silence_s in settings.waits if sure >= least), settings.longest_wait_s)
