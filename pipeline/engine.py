@@ -13,7 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from pipeline.audio import INPUT_RATE_HZ, FloatArray
+from pipeline.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, FloatArray
 from pipeline.languages import Language
 from pipeline.lm.base import Message
 from pipeline.loading import Models, load_models
@@ -134,7 +134,9 @@ class Engine:
         """
         synthesiser = self._models.text_to_speech[language]
         return self._workers.speaking.stream(
-            lambda stop: synthesiser.speak(text, language, voice, speed=speed, stop=stop), deadline_s=deadline_s
+            lambda stop: synthesiser.speak(text, language, voice, speed=speed, stop=stop),
+            deadline_s=deadline_s,
+            extends=lambda samples_24k: samples_24k.size / OUTPUT_RATE_HZ,
         )
 
     def voices(self, language: Language) -> tuple[str, ...]:

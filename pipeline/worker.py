@@ -3,6 +3,9 @@
 A model blocks, so its jobs run in a thread; and it must never delay the loop that moves audio, so that thread, and
 every thread its library starts from there, runs at a lower priority. Which job is next is decided on the loop, where
 every conversation can change its mind until the job begins, and stop it when it has.
+
+A job that comes in pieces makes room, between two of them, for one that has become more urgent, and goes on later where
+it was: a long clause that is ahead of its listener does not keep another caller waiting for a first sound.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, closing
+from contextlib import aclosing
 from functools import partial
 from typing import Protocol, TypeVar, cast
 
@@ -81,23 +84,44 @@ def _step_back(niceness: int) -> None:
 _END = object()
 
 
+def _no_later(piece: object) -> float:
+    return 0.0
+
+
 class _Job:
-    def __init__(self, produce: Callable[[Stop], Iterator[object]], deadline_s: float) -> None:
+    """Args: `extends`: by how many seconds a piece puts off the time at which the next one is needed."""
+
+    def __init__(
+        self, produce: Callable[[Stop], Iterator[object]], deadline_s: float, extends: Callable[[object], float]
+    ) -> None:
         self.deadline_s = deadline_s
         self.stop = Stop()
         # Bounded by what one job can make: a clause of speech, a reply of a few dozen tokens.
         self.pieces: asyncio.Queue[object] = asyncio.Queue()
         self.failure: BaseException | None = None
+        self.over = False
+        """Nothing of it is left to run; otherwise it has made room, or has not begun."""
         self._produce = produce
+        self._extends = extends
+        self._made: Generator[object] | None = None
 
-    def iterate(self) -> Iterator[object]:
-        """The pieces, for as long as nobody tells it to stop. Runs where the model runs."""
-        # Engines are generators, and closing one is how its model is told to stop.
-        with closing(cast(Generator[object], self._produce(self.stop))) as pieces:
-            for piece in pieces:
-                if self.stop.told:
-                    return
-                yield piece
+    @property
+    def begun(self) -> bool:
+        return self._made is not None
+
+    def iterate(self, outranked: Callable[[_Job], bool]) -> Iterator[object]:
+        """The pieces, for as long as nobody tells it to stop and it is not `outranked`. Runs where the model runs."""
+        if self._made is None:
+            # Engines are generators, and closing one is how its model is told to stop.
+            self._made = cast(Generator[object], self._produce(self.stop))
+        wanted = () if self.stop.told else itertools.takewhile(lambda _: not self.stop.told, self._made)
+        for piece in wanted:
+            yield piece
+            self.deadline_s += self._extends(piece)
+            if outranked(self):
+                return
+        self._made.close()
+        self.over = True
 
 
 class Worker:
@@ -107,13 +131,15 @@ class Worker:
         self._runner = runner
         self._free = slots
         self._waiting: list[tuple[float, int, _Job]] = []
+        self._most_urgent_s = math.inf
+        """The deadline of the first that waits. Jobs look at it where they run; a number is read in one go."""
         self._running: set[_Job] = set()
         self._numbers = itertools.count()
         self._closed = False
 
     @property
     def waiting(self) -> int:
-        """Jobs that have not begun."""
+        """Jobs that are not being run."""
         return len(self._waiting)
 
     async def run(self, call: Callable[[Stop], T], *, deadline_s: float) -> T:
@@ -132,15 +158,25 @@ class Worker:
                 return result
         raise Stopped
 
-    async def stream(self, produce: Callable[[Stop], Iterator[T]], *, deadline_s: float) -> AsyncGenerator[T]:
+    async def stream(
+        self,
+        produce: Callable[[Stop], Iterator[T]],
+        *,
+        deadline_s: float,
+        extends: Callable[[T], float] = _no_later,
+    ) -> AsyncGenerator[T]:
         """The pieces of `produce`, as they come. Closing this generator stops the job, begun or not.
 
         The worker never waits for the consumer, or a slow one would hold up everybody behind it; so what is produced in
         one go must be small.
 
+        Args:
+            deadline_s: when the first piece is needed, on the loop's clock.
+            extends: by how many seconds a piece puts off the time at which the next one is needed.
+
         Raises: as `run` does.
         """
-        job = _Job(produce, deadline_s)
+        job = _Job(produce, deadline_s, cast(Callable[[object], float], extends))
         self._submit(job)
         try:
             while (piece := await job.pieces.get()) is not _END:
@@ -161,33 +197,50 @@ class Worker:
     def _submit(self, job: _Job) -> None:
         if len(self._waiting) >= MOST_WAITING:
             raise OverloadedError(f"{MOST_WAITING} jobs wait for this model; try again when fewer callers speak")
-        heapq.heappush(self._waiting, (job.deadline_s, next(self._numbers), job))
+        self._queue(job)
         self._begin_next()
         if self._waiting and job.deadline_s < WHENEVER:
             giving_way = (running for running in self._running if running.deadline_s == WHENEVER)
             if (running := next(giving_way, None)) is not None:
                 running.stop.tell()
 
+    def _queue(self, job: _Job) -> None:
+        heapq.heappush(self._waiting, (job.deadline_s, next(self._numbers), job))
+        self._note_most_urgent()
+
+    def _note_most_urgent(self) -> None:
+        self._most_urgent_s = self._waiting[0][0] if self._waiting else math.inf
+
+    def _outranked(self, job: _Job) -> bool:
+        # What may be done whenever does not make room, it is stopped.
+        return self._most_urgent_s < job.deadline_s < WHENEVER
+
     def _abandon(self, job: _Job) -> None:
         job.stop.tell()
-        kept = [entry for entry in self._waiting if entry[2] is not job]
+        # One that has begun gets to its turn: its model is closed where it runs.
+        kept = [entry for entry in self._waiting if entry[2] is not job or job.begun]
         if len(kept) < len(self._waiting):
             self._waiting = kept
             heapq.heapify(self._waiting)
+            self._note_most_urgent()
 
     def _begin_next(self) -> None:
         while self._free and self._waiting and not self._closed:
             _, _, job = heapq.heappop(self._waiting)
+            self._note_most_urgent()
             self._free -= 1
             self._running.add(job)
-            future = self._runner.start(job.iterate, job.pieces.put_nowait, job.stop)
+            future = self._runner.start(partial(job.iterate, self._outranked), job.pieces.put_nowait, job.stop)
             future.add_done_callback(partial(self._ended, job))
 
     def _ended(self, job: _Job, future: asyncio.Future[None]) -> None:
         self._free += 1
         self._running.discard(job)
         job.failure = Stopped() if future.cancelled() else future.exception()
-        if job.failure is None and job.stop.told:
-            job.failure = Stopped()
-        job.pieces.put_nowait(_END)
+        if job.failure is None and not job.over and not self._closed:
+            self._queue(job)
+        else:
+            if job.failure is None and job.stop.told:
+                job.failure = Stopped()
+            job.pieces.put_nowait(_END)
         self._begin_next()

@@ -116,7 +116,7 @@ async def test_what_may_be_done_whenever_gives_way_to_what_is_urgent() -> None:
 
 
 @pytest.mark.asyncio
-async def test_what_is_urgent_does_not_give_way() -> None:
+async def test_what_is_urgent_is_not_stopped_by_what_is_more_so() -> None:
     async with working() as worker:
         gate = Gate()
         first = asyncio.create_task(worker.run(gate, deadline_s=9.0))
@@ -126,6 +126,98 @@ async def test_what_is_urgent_does_not_give_way() -> None:
         gate.let()
         assert await first == "through"
         assert await second == "second"
+
+
+class Reading:
+    """A job of many pieces, each of which waits for one `let`; it tells in `order` what it makes, and when it ends."""
+
+    def __init__(self, name: str, count: int, order: list[str]) -> None:
+        self._name, self._count, self._order = name, count, order
+        self._go = threading.Semaphore(0)
+        self._at_work = threading.Semaphore(0)
+
+    def let(self) -> None:
+        self._go.release()
+
+    async def is_at_work(self, piece: int) -> None:
+        """The pieces are counted from 1."""
+        for _ in range(piece):
+            assert await asyncio.to_thread(self._at_work.acquire, timeout=10)
+
+    def __call__(self, stop: Stop) -> Iterator[float]:
+        try:
+            for number in range(self._count):
+                self._at_work.release()
+                with stop.interrupting(self._go.release):
+                    self._go.acquire(timeout=10)
+                self._order.append(f"{self._name} {number}")
+                yield 1.0
+        finally:
+            self._order.append(f"{self._name} closed")
+
+
+def seconds(piece: float) -> float:
+    return piece
+
+
+@pytest.mark.asyncio
+async def test_between_two_pieces_a_job_makes_room_for_a_more_urgent_one_and_then_goes_on_where_it_was() -> None:
+    order: list[str] = []
+    async with working() as worker:
+        long = Reading("long", 3, order)
+        async with aclosing(worker.stream(long, deadline_s=5.0, extends=seconds)) as pieces:
+            long.let()
+            await anext(pieces)
+            await long.is_at_work(2)
+            urgent = asyncio.create_task(worker.run(lambda stop: order.append("urgent"), deadline_s=1.0))
+            await asyncio.sleep(0)
+            long.let()
+            await urgent
+            long.let()
+            assert [piece async for piece in pieces] == [1.0, 1.0]
+    assert order == ["long 0", "long 1", "urgent", "long 2", "long closed"]
+
+
+@pytest.mark.asyncio
+async def test_each_piece_puts_off_when_the_next_is_needed_so_that_two_of_equal_urgency_take_turns() -> None:
+    order: list[str] = []
+    async with working() as worker:
+        gate = Gate()
+        running = asyncio.create_task(worker.run(gate, deadline_s=0))
+        await gate.has_begun()
+
+        async def consume(name: str, deadline_s: float) -> None:
+            reading = Reading(name, 3, order)
+            for _ in range(3):
+                reading.let()
+            async for _ in worker.stream(reading, deadline_s=deadline_s, extends=seconds):
+                pass
+
+        consumers = [asyncio.create_task(consume("a", 1.0)), asyncio.create_task(consume("b", 1.5))]
+        await asyncio.sleep(0)
+        gate.let()
+        await asyncio.gather(running, *consumers)
+    assert order == ["a 0", "b 0", "a 1", "b 1", "a 2", "b 2", "a closed", "b closed"]
+
+
+@pytest.mark.asyncio
+async def test_a_job_that_made_room_and_is_not_wanted_any_more_is_closed_where_it_ran() -> None:
+    order: list[str] = []
+    gate = Gate()
+    async with working() as worker:
+        long = Reading("long", 3, order)
+        async with aclosing(worker.stream(long, deadline_s=5.0)) as pieces:
+            long.let()
+            await anext(pieces)
+            await long.is_at_work(2)
+            urgent = asyncio.create_task(worker.run(gate, deadline_s=1.0))
+            await asyncio.sleep(0)
+            long.let()
+            await gate.has_begun()
+        gate.let()
+        await urgent
+        assert await worker.run(lambda stop: "free", deadline_s=9.0) == "free"
+    assert order == ["long 0", "long 1", "long closed"]
 
 
 @pytest.mark.asyncio
