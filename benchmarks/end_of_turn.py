@@ -33,6 +33,8 @@ from pipeline.vad import FRAME_S, FRAME_SAMPLES, SileroVoiceActivity
 from pipeline.weights import WeightStore
 
 INSERTED_S = (0.3, 0.5, 0.7, 0.9, 1.2)
+FIXED_S = (0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.8)
+"""The silences of a server that listens for nothing else."""
 AFTER_S = 2.5
 """So much silence follows each clip."""
 # Until they are known in the server: about what two cores take.
@@ -189,7 +191,8 @@ def _pauses(samples_16k: FloatArray, language: str, models: _Models) -> list[Pau
 def frontier(pauses: Path, plot: Path | None, without: tuple[str, ...]) -> None:
     """Try many policies on what `listen` wrote, and show those that nothing beats. Takes a minute or two.
 
-    A policy is a set of waits and the longest wait of the profile. The profile's own is the first of the table.
+    A policy is a set of waits and the longest wait of the profile. The profile's own is the first of the table; then
+    come those that hear nobody, and wait for the same silence whatever was said.
     """
     spoken = [_read(line) for line in pauses.read_text().splitlines()]
     spoken = [one for one in spoken if one.clip not in without]
@@ -203,9 +206,11 @@ def frontier(pauses: Path, plot: Path | None, without: tuple[str, ...]) -> None:
     best = [one for one, before in zip(tried, least, strict=False) if one[1][3] < before]
     table = Table("waits", "longest", "median, s", "p95, s", "cut in, plain", "cut in, with a pause")
     own = (profile, _outcome(spoken, profile))
-    for policy, result in [own, *best]:
+    deaf = [replace(profile, waits=(), longest_wait_s=silence_s) for silence_s in FIXED_S]
+    fixed = [(policy, _outcome(spoken, policy)) for policy in deaf]
+    for policy, result in [own, *fixed, *best]:
         table.add_row(
-            str([list(wait) for wait in policy.waits]),
+            str([list(wait) for wait in policy.waits]) if policy.waits else "always the longest",
             f"{policy.longest_wait_s:g}",
             *(f"{value:.2f}" for value in result[:2]),
             *(f"{value:.1%}" for value in result[2:]),
@@ -214,7 +219,7 @@ def frontier(pauses: Path, plot: Path | None, without: tuple[str, ...]) -> None:
     console.print(table)
     _tell_what_is_told_apart(spoken, profile, console)
     if plot:
-        _draw([result for _, result in tried], own[1], plot)
+        _draw([result for _, result in tried], own[1], [result for _, result in fixed], plot)
 
 
 def _tell_what_is_told_apart(spoken: Sequence[Spoken], profile: TurnProfile, console: Console) -> None:
@@ -261,8 +266,13 @@ def _outcome(spoken: Sequence[Spoken], policy: TurnProfile) -> tuple[float, floa
     )
 
 
-def _draw(results: Sequence[tuple[float, ...]], own: tuple[float, ...], path: Path) -> None:
+def _draw(
+    results: Sequence[tuple[float, ...]], own: tuple[float, ...], fixed: Sequence[tuple[float, ...]], path: Path
+) -> None:
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    axes.plot(
+        [r[0] for r in fixed], [100 * r[3] for r in fixed], "o-", color="C1", markersize=4, label="a fixed silence"
+    )
     axes.scatter([r[0] for r in results], [100 * r[3] for r in results], s=8, color="0.7", label="policies tried")
     axes.scatter([own[0]], [100 * own[3]], s=60, color="C3", marker="D", label="the profile's")
     axes.axhline(8, color="C0", linewidth=0.8, label="limit")
