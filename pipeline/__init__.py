@@ -8,10 +8,11 @@ Embedding it takes four lines:
         async for event in conversation.events(): ...
 """
 
-from pipeline.conversation import Conversation, ConversationSettings
+from pipeline.conversation import Conversation
 from pipeline.engine import Engine
 from pipeline.languages import Language
 from pipeline.profiles import load_profile
+from pipeline.settings import ConversationSettings
 from pipeline.weights import WeightStore
 
 __all__ = ["Conversation", "ConversationSettings", "Engine", "Language", "WeightStore", "load_profile"]

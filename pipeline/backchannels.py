@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from pipeline.languages import Language
+from pipeline.profiles import TurnProfile
+from pipeline.stt.base import Transcript
 
 # Apart by commas. A letter that is doubled or drawn out counts once: "mhm" is "mmmhm" too.
 _WORDS: dict[Language, str] = {
@@ -49,6 +51,17 @@ _MARKS = re.compile(r"[,.;!?…。、，！？；]+")
 _NOT_A_LETTER = re.compile(r"[\W_ー〜~]+")
 # A hum has as many letters as the recogniser likes to give it: "Mmmm", "ううううん".
 _AGAIN = re.compile(r"(.)\1+")
+
+
+def is_murmur(transcript: Transcript, lasted_s: float, turns: TurnProfile) -> bool:
+    """Whether so much speech shows no more than that somebody listens.
+
+    The recogniser finds words in any hum, so in little speech it has to be sure of them.
+    """
+    unsure = transcript.confidence is not None and transcript.confidence < turns.sure
+    if unsure and lasted_s < turns.murmur_s:
+        return not asks_to_stop(transcript.text)
+    return is_backchannel(transcript.text)
 
 
 def is_backchannel(text: str) -> bool:

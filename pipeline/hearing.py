@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pipeline.audio import INPUT_RATE_HZ, FloatArray
+from pipeline.vad import FRAME_SAMPLES
 
 
 class SampleClock:
@@ -68,3 +69,43 @@ class AudioWindow:
             self._first += self._pieces[drop].size
             drop += 1
         del self._pieces[:drop]
+
+
+class CallerAudio:
+    """The caller's audio as it comes in, and how much of it no turn has taken yet.
+
+    Attributes:
+        clock: of it, which goes on while nothing comes in.
+        window: what is held of it.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = SampleClock(clock)
+        self.window = AudioWindow()
+        self._partial_frame: FloatArray = np.zeros(0, dtype=np.float32)
+        self._committed_until_s = 0.0
+
+    @property
+    def uncommitted_from_s(self) -> float:
+        return max(self._committed_until_s, self.window.start_s)
+
+    @property
+    def uncommitted_s(self) -> float:
+        return self.window.end_s - self.uncommitted_from_s
+
+    @property
+    def committed_until_s(self) -> float:
+        return self._committed_until_s
+
+    def take(self, samples_16k: FloatArray) -> FloatArray:
+        """Any length; returned are the frames that are whole now, float32, shape (frames, 512)."""
+        self.clock.advance(samples_16k.size)
+        self.window.append(samples_16k)
+        frames = np.concatenate([self._partial_frame, samples_16k])
+        whole = frames.size // FRAME_SAMPLES * FRAME_SAMPLES
+        self._partial_frame = frames[whole:]
+        return frames[:whole].reshape(-1, FRAME_SAMPLES)
+
+    def commit(self) -> None:
+        """All that has come in belongs to a turn now, or is not wanted."""
+        self._committed_until_s = self.window.end_s

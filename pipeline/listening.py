@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from pipeline.audio import INPUT_RATE_HZ, FloatArray
 from pipeline.end_of_turn import wait_s
@@ -16,17 +16,10 @@ from pipeline.hearing import AudioWindow
 from pipeline.languages import TRAITS, Language
 from pipeline.stopping import Stopped
 from pipeline.stt.base import Transcript
+from pipeline.tasks import Spawn
 from pipeline.worker import WHENEVER
 
-T = TypeVar("T")
-
 log = logging.getLogger(__name__)
-
-
-class Spawn(Protocol):
-    """Starts a task of the conversation, which is cancelled when the conversation is left."""
-
-    def __call__(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]: ...
 
 
 @dataclass(slots=True)

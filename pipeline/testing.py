@@ -16,13 +16,14 @@ from typing import Generic, Self, TypeVar
 import numpy as np
 
 from pipeline.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, FloatArray
-from pipeline.conversation import Conversation, ConversationSettings
+from pipeline.conversation import Conversation
 from pipeline.engine import Engine
 from pipeline.events import Event
 from pipeline.languages import Language
 from pipeline.lm.base import Message
 from pipeline.loading import Models
 from pipeline.profiles import Profile, load_profile
+from pipeline.settings import ConversationSettings
 from pipeline.stopping import Stop
 from pipeline.stt.base import Transcript
 from pipeline.vad import VoiceActivityStream

@@ -18,10 +18,11 @@ from websockets.asyncio.server import ServerConnection
 from websockets.frames import CloseCode
 
 from pipeline.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, StreamResampler, float_to_pcm16, pcm16_to_float
-from pipeline.conversation import Conversation, ConversationSettings
+from pipeline.conversation import Conversation
 from pipeline.engine import Engine
 from pipeline.events import ReplyAudio, ReplyDone, ReplyStarted
 from pipeline.languages import Language, parse_language
+from pipeline.settings import ConversationSettings
 from server.duplex import converse, send
 
 DONE = b"DONE"

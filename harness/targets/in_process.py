@@ -12,10 +12,11 @@ from client.connection import say_nothing
 from harness.targets.base import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, Session, Spoken, UnavailableError
 from pipeline import events
 from pipeline.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, float_to_pcm16, pcm16_to_float
-from pipeline.conversation import Conversation, ConversationSettings
+from pipeline.conversation import Conversation
 from pipeline.engine import Engine
 from pipeline.languages import Language, parse_language
 from pipeline.profiles import load_profile
+from pipeline.settings import ConversationSettings
 from pipeline.weights import WeightsError, WeightStore
 
 _SWITCH_INTERVAL_S = 0.0005

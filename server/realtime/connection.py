@@ -9,8 +9,9 @@ from urllib.parse import parse_qs
 
 from websockets.asyncio.server import ServerConnection
 
-from pipeline.conversation import AudioBufferFullError, Conversation, NothingToCommitError, ReplyActiveError
+from pipeline.conversation import Conversation
 from pipeline.engine import Engine
+from pipeline.errors import AudioBufferFullError, NothingToCommitError, ReplyActiveError
 from pipeline.languages import Language
 from server.duplex import converse, send
 from server.realtime.events import error_event, new_id

@@ -10,8 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.conversation import ConversationSettings
 from pipeline.languages import Language, parse_language
+from pipeline.settings import ConversationSettings
 
 JsonObject: TypeAlias = dict[str, Any]
 

@@ -12,12 +12,7 @@ import numpy as np
 import pytest
 
 from harness.virtual_time import run
-from pipeline.conversation import (
-    AudioBufferFullError,
-    ConversationSettings,
-    NothingToCommitError,
-    ReplyActiveError,
-)
+from pipeline.errors import AudioBufferFullError, NothingToCommitError, ReplyActiveError
 from pipeline.events import (
     ReplyAudio,
     ReplyDone,
@@ -32,6 +27,7 @@ from pipeline.events import (
 from pipeline.languages import Language
 from pipeline.lm.base import Message
 from pipeline.profiles import load_profile
+from pipeline.settings import ConversationSettings
 from pipeline.testing import Script, ScriptedCaller, scripted_engine
 
 WHOLE_TURN = [

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.virtual_time import run
-from pipeline.conversation import ConversationError, ConversationSettings
 from pipeline.engine import Engine
+from pipeline.errors import ConversationError
 from pipeline.events import (
     Event,
     ReplyAudio,
@@ -34,6 +34,7 @@ from pipeline.events import (
 )
 from pipeline.languages import TRAITS, Language
 from pipeline.lm.base import Message
+from pipeline.settings import ConversationSettings
 from pipeline.testing import Script, ScriptedCaller, scripted_engine
 
 T = TypeVar("T")

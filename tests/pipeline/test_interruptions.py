@@ -13,7 +13,7 @@ import soxr
 
 from harness.virtual_time import run
 from pipeline.audio import OUTPUT_RATE_HZ
-from pipeline.conversation import ConversationSettings, NothingToCommitError
+from pipeline.errors import NothingToCommitError
 from pipeline.events import (
     Event,
     ReplyAudio,
@@ -26,6 +26,7 @@ from pipeline.events import (
 )
 from pipeline.lm.base import Message
 from pipeline.profiles import load_profile
+from pipeline.settings import ConversationSettings
 from pipeline.testing import Script, ScriptedCaller, scripted_engine
 
 LONG_REPLY = "This is the first sentence. " * 8

@@ -1,0 +1,136 @@
+"""From a committed turn to the begin of its reply, in the order in which the turns were spoken."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from pipeline.composing import Composer
+from pipeline.events import Transcribed, TurnEmpty, TurnFailed
+from pipeline.guessing import Guess
+from pipeline.history import History
+from pipeline.languages import Language
+from pipeline.listening import Turn
+from pipeline.lm.base import Message
+from pipeline.outbox import Outbox
+from pipeline.reply import Reply
+from pipeline.replying import Replying
+from pipeline.settings import ConversationSettings
+from pipeline.tasks import Spawn
+
+log = logging.getLogger(__name__)
+
+
+class Answering:
+    """Committed turns, each of which waits for the one before it.
+
+    Args:
+        settings: those in force.
+        is_speaking: whether the caller is in the midst of another turn.
+        limit_s: how long a transcription may take.
+    """
+
+    def __init__(
+        self,
+        composer: Composer,
+        replying: Replying,
+        history: History,
+        outbox: Outbox,
+        spawn: Spawn,
+        *,
+        settings: Callable[[], ConversationSettings],
+        is_speaking: Callable[[], bool],
+        limit_s: float,
+    ) -> None:
+        self._composer = composer
+        self._replying = replying
+        self._history = history
+        self._outbox = outbox
+        self._spawn = spawn
+        self._settings = settings
+        self._is_speaking = is_speaking
+        self._limit_s = limit_s
+        self._newest: asyncio.Task[None] | None = None
+        """The newest committed turn, until its reply has begun."""
+        self._language = settings().languages[0]
+        self._spoken: Language | None = None
+        self._owes_reply = False
+        """A turn was answered by nothing because the caller went on speaking."""
+
+    @property
+    def spoken(self) -> Language | None:
+        """The language of the newest turn."""
+        return self._spoken
+
+    @property
+    def idle(self) -> bool:
+        return self._newest is None or self._newest.done()
+
+    async def settled(self) -> None:
+        """Wait until every turn that is committed now is in the history, and its reply has begun."""
+        if self._newest is not None:
+            await asyncio.wait([self._newest])
+
+    def take(self, turn: Turn, transcribing: asyncio.Task[None], audio_s: float, guess: Guess | None) -> None:
+        """A turn has been committed; `audio_s` is the length of its audio."""
+        self._newest = self._spawn(self._finish(turn, transcribing, audio_s, guess, self._newest))
+
+    def reply(self, turn: Turn | None, *, instructions: str | None = None, speak: bool | None = None) -> None:
+        """Begin a reply to the history as it stands; `turn` is None where no turn asks for it."""
+        settings = self._settings()
+        reply = self._composer.reply(settings, self._language, turn, instructions=instructions, speak=speak)
+        self._begin(reply, self._replying.start(reply))
+
+    async def _finish(
+        self,
+        turn: Turn,
+        transcribing: asyncio.Task[None],
+        audio_s: float,
+        guess: Guess | None,
+        turn_before: asyncio.Task[None] | None,
+    ) -> None:
+        if turn_before is not None:
+            await asyncio.wait([turn_before])
+        await self._in_time(transcribing)
+        if (transcript := turn.transcript) is None:
+            reason = "the speech to text failed, and this turn is lost; please say it again"
+            await self._nothing_said(TurnFailed(turn.number, "speech_to_text", reason), turn)
+            return
+        if not transcript.text:
+            await self._nothing_said(TurnEmpty(turn.number), turn)
+            return
+        if self._settings().interrupt:
+            await self._replying.cancel()
+        else:
+            await self._replying.ended()
+        held = guess is not None and guess.holds(transcript, self._settings(), self._history)
+        self._language = self._spoken = transcript.language
+        message = self._history.add(Message("user", transcript.text))
+        await self._outbox.put(Transcribed(turn.number, transcript.text, transcript.language, audio_s, message))
+        # Whoever speaks again already had not finished; the reply will be to all of it.
+        replies = self._settings().reply_to_turns
+        wanted = replies and not self._is_speaking()
+        self._owes_reply = replies and not wanted
+        if guess is not None and held and wanted:
+            self._begin(guess.reply, guess.making)
+            return
+        if guess is not None:
+            guess.making.cancel()
+        if wanted:
+            self.reply(turn)
+
+    async def _in_time(self, transcribing: asyncio.Task[None]) -> None:
+        done, _ = await asyncio.wait([transcribing], timeout=self._limit_s)
+        if not done:
+            transcribing.cancel()
+            log.error("the speech to text took longer than %.0f s", self._limit_s)
+
+    async def _nothing_said(self, event: TurnFailed | TurnEmpty, turn: Turn) -> None:
+        await self._outbox.put(event)
+        if self._owes_reply and not self._is_speaking():
+            self.reply(turn)
+
+    def _begin(self, reply: Reply, making: asyncio.Task[None]) -> None:
+        self._owes_reply = False
+        self._replying.begin(reply, making)

@@ -1,0 +1,88 @@
+"""The one reply of a conversation that is under way, or may still be heard."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pipeline.history import History
+from pipeline.lm.base import Message
+from pipeline.reply import Reply
+from pipeline.tasks import Spawn
+
+
+class Replying:
+    """A reply is started, by anybody and on any guess; it is under way from `begin` on, and then no other may be.
+
+    The history has what was said of it: all that was sent, or what had been heard when it was ended.
+    """
+
+    def __init__(self, history: History, spawn: Spawn) -> None:
+        self._history = history
+        self._spawn = spawn
+        self._reply: Reply | None = None
+        """The newest that has begun; it may be heard even when all of it has been sent."""
+        self._message = 0
+        self._task: asyncio.Task[None] | None = None
+        """It, while it is being made or sent."""
+        self._cancelling = asyncio.Lock()
+        """Held until the end of a reply that was cancelled has been told."""
+
+    @property
+    def active(self) -> bool:
+        return self._task is not None
+
+    @property
+    def is_heard(self) -> bool:
+        """It is being played by the caller's loudspeaker, as far as can be told from here."""
+        return self._reply is not None and self._reply.playback.ahead_s > 0
+
+    def start(self, reply: Reply) -> asyncio.Task[None]:
+        """Make it, unheard; cancel the task, or let it `begin`."""
+        return self._spawn(self._run(reply))
+
+    def begin(self, reply: Reply, making: asyncio.Task[None]) -> None:
+        """From now on it may be heard."""
+        self._reply, self._task = reply, making
+        self._message = self._history.add(Message("assistant", ""))
+        reply.release(self._message)
+
+    async def cancel(self) -> None:
+        """End it, if any is under way: nothing of it comes any more but its `ReplyDone`."""
+        async with self._cancelling:
+            task, reply = self._task, self._reply
+            if task is None or reply is None:
+                return
+            task.cancel()
+            await asyncio.wait([task])
+            if task.cancelled():
+                await reply.withdraw()
+                self.remember_heard()
+            self._task = None
+
+    async def ended(self) -> None:
+        """Wait until none is under way, and the end of it has been told."""
+        if self._task is None:
+            return
+        await asyncio.wait([self._task])
+        async with self._cancelling:
+            pass
+
+    def hold(self) -> None:
+        """Send no more of its audio until `go_on`."""
+        if self._reply is not None:
+            self._reply.hold()
+
+    def go_on(self) -> None:
+        if self._reply is not None:
+            self._reply.go_on()
+
+    def remember_heard(self) -> None:
+        """Keep of it what the caller has heard, and no more."""
+        if self._reply is not None:
+            self._history.amend(self._message, self._reply.playback.heard().strip())
+            self._reply = None
+
+    async def _run(self, reply: Reply) -> None:
+        await reply.run()
+        self._task = None
+        self._history.amend(self._message, reply.playback.text.strip())
