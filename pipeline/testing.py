@@ -18,7 +18,7 @@ import numpy as np
 from pipeline.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, FloatArray
 from pipeline.conversation import Conversation
 from pipeline.engine import Engine
-from pipeline.events import Event
+from pipeline.events import Event, ReplyDone
 from pipeline.languages import Language
 from pipeline.lm.base import Message
 from pipeline.loading import Models
@@ -133,6 +133,22 @@ class Script:
     speaking_s: float = 0.0
     calls: list[tuple[str, object]] = field(default_factory=list)
     pace: Pace = field(default_factory=Pace)
+
+
+class Prompts:
+    """A `Script.reply` that keeps the messages it was asked with; its last answer is for ever."""
+
+    def __init__(self, *answers: str) -> None:
+        self.seen: list[list[Message]] = []
+        self._answers = _Turns[str](answers)
+
+    def __call__(self, messages: Sequence[Message]) -> str:
+        self.seen.append(list(messages))
+        return self._answers.next()
+
+    def last(self) -> list[tuple[str, str]]:
+        """Of the newest prompt, who said what, without the instructions."""
+        return [(message.role, message.text) for message in self.seen[-1][1:]]
 
 
 class _Turns(Generic[T]):
@@ -282,6 +298,12 @@ class ScriptedCaller:
         for start in range(0, samples_16k.size, frame):
             await asyncio.sleep(self.FRAME_S)
             await self.conversation.feed(samples_16k[start : start + frame])
+
+    async def take_turn(self) -> None:
+        """Half a second of silence, a second of speech, and silence until a reply has ended."""
+        await self.keep_silent(0.5)
+        await self.speak(1.0)
+        await self.until(ReplyDone)
 
     def listen(self, listening: bool) -> None:
         """Stop fetching events, or fetch them again."""

@@ -1,0 +1,137 @@
+"""When a turn is over, and what is done ahead of time for one that may be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pipeline.events import ReplyDone, Transcribed, TurnCommitted
+from pipeline.profiles import load_profile
+from pipeline.testing import Prompts, Script, ScriptedCaller
+
+PROFILE = load_profile("embedded")
+FAST_S = PROFILE.turns.waits[0][1]
+
+
+@pytest.mark.parametrize(
+    ("ends", "completeness", "wait_s"),
+    [
+        (1.0, 1.0, FAST_S),
+        (0.97, 0.4, PROFILE.turns.waits[1][1]),
+        (0.5, 1.0, PROFILE.turns.longest_wait_s),
+        (0.0, 0.0, PROFILE.turns.longest_wait_s),
+    ],
+)
+def test_the_more_speaks_for_an_end_the_less_silence_it_takes(
+    call: Any, ends: float, completeness: float, wait_s: float
+) -> None:
+    caller = call(Script(ends=[ends], completeness=[completeness]), ScriptedCaller.take_turn)
+    assert caller.at_s(caller.all(TurnCommitted)[0]) == pytest.approx(1.5 + wait_s, abs=0.06)
+
+
+def test_a_fixed_silence_decides_without_the_end_of_turn_model(call: Any) -> None:
+    script = Script()
+    caller = call(script, ScriptedCaller.take_turn, silence_limit_s=0.8)
+    assert caller.at_s(caller.all(TurnCommitted)[0]) == pytest.approx(2.3, abs=0.04)
+    assert "ask" not in dict(script.calls)
+
+
+def test_a_turn_too_long_is_cut(call: Any) -> None:
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(PROFILE.turns.longest_turn_s + 1)
+        await caller.until(ReplyDone)
+
+    (committed, *_) = call(Script(), hold).all(TurnCommitted)
+    assert committed.end_s == pytest.approx(PROFILE.turns.longest_turn_s, abs=0.04)
+
+
+def test_a_pause_for_thought_is_one_turn_and_what_was_made_of_it_leaves_no_trace(
+    call: Any, whole_turn: list[str]
+) -> None:
+    prompts = Prompts("Yes.")
+    script = Script(heard=["I was", "I was thinking"], ends=[0.1, 1.0], reply=prompts, hearing_s=0.1, thinking_s=0.1)
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(0.5)
+        await caller.keep_silent(0.4)
+        await caller.take_turn()
+
+    caller = call(script, hold)
+    assert caller.kinds() == whole_turn
+    assert [prompt[-1].text for prompt in prompts.seen] == ["I was", "I was thinking"]
+    assert prompts.last() == [("user", "I was thinking")]
+    (committed,) = caller.all(TurnCommitted)
+    assert (committed.start_s, committed.end_s) == pytest.approx((0.0, 2.4), abs=0.04)
+
+
+def test_a_speaker_who_goes_on_stops_every_model(call: Any) -> None:
+    script = Script(ends=[0.1], thinking_s=0.3, reply=lambda messages: "one two three four five six seven eight nine")
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(0.5)
+        await caller.keep_silent(0.5)
+        await caller.speak(0.3)
+        begun = len(script.calls)
+        await caller.speak(0.5)
+        assert [what for what, _ in script.calls[begun:]] == []
+
+    assert call(script, hold).kinds() == ["SpeechStarted"]
+
+
+def test_the_reply_to_a_turn_is_made_once_however_long_the_pause(call: Any) -> None:
+    script = Script(ends=[0.1])
+    call(script, ScriptedCaller.take_turn)
+    assert [what for what, _ in script.calls if what in ("hear", "think", "speak")] == ["hear", "think", "speak"]
+    turns = PROFILE.turns
+    asked = 1 + int((turns.longest_wait_s - turns.ask_s) / turns.ask_again_s)
+    assert [what for what, _ in script.calls].count("ask") == asked
+
+
+def test_settings_that_change_in_a_pause_make_the_reply_anew(call: Any, whole_turn: list[str]) -> None:
+    prompts = Prompts("Fine.")
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0)
+        await caller.keep_silent(0.3)
+        caller.conversation.settings = replace(caller.conversation.settings, instructions="Be a pirate.")
+        await caller.until(ReplyDone)
+
+    caller = call(Script(reply=prompts), hold)
+    assert prompts.seen[-1][0].text == "Be a pirate."
+    assert caller.kinds() == whole_turn
+
+
+def test_what_is_said_is_transcribed_while_it_is_being_said(call: Any) -> None:
+    script = Script(partly="once upon a time", heard=["once upon a time there was"], hearing_s=0.1)
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(3.5)
+        await caller.until(ReplyDone)
+
+    call(script, hold)
+    hearing = [(what, draft) for what, draft in script.calls if what.startswith("hear")]
+    assert hearing == [
+        ("hear partly", None),
+        ("hear partly", "once upon a time"),
+        ("hear partly", "once upon a time"),
+        ("hear", "once upon a time"),
+    ]
+    assert ("prepare", "once upon a time") in script.calls
+
+
+def test_a_long_turn_is_not_heard_again_from_its_beginning(call: Any) -> None:
+    prompts = Prompts("Fine.")
+    script = Script(heard=["the first part", "and the second"], ends=[0.2, 1.0], reply=prompts)
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(PROFILE.turns.settle_s + 1)
+        await caller.keep_silent(0.5)
+        await caller.take_turn()
+
+    caller = call(script, hold)
+    (heard,) = caller.all(Transcribed)
+    assert heard.text == "the first part and the second"
+    assert heard.audio_s == pytest.approx(PROFILE.turns.settle_s + 1 + 0.5 + 0.5 + 1.0 + FAST_S, abs=0.1)
+    assert prompts.last() == [("user", "the first part and the second")]
