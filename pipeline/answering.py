@@ -55,8 +55,10 @@ class Answering:
         """The newest committed turn, until its reply has begun."""
         self._language = settings().languages[0]
         self._spoken: Language | None = None
-        self._owes_reply = False
-        """A turn was answered by nothing because the caller went on speaking."""
+        self._answered: Turn | None = None
+        """Whose reply is the newest; None where no turn asked for it."""
+        self._owed: Turn | None = None
+        """Nothing is heard in answer to it so far, because the caller went on speaking."""
 
     @property
     def spoken(self) -> Language | None:
@@ -80,7 +82,17 @@ class Answering:
         """Begin a reply to the history as it stands; `turn` is None where no turn asks for it."""
         settings = self._settings()
         reply = self._composer.reply(settings, self._language, turn, instructions=instructions, speak=speak)
-        self._begin(reply, self._replying.start(reply))
+        self._begin(turn, reply, self._replying.start(reply))
+
+    async def put_off(self) -> None:
+        """The caller speaks: end the reply that is under way; if nothing of it has been heard, its turn is owed one."""
+        if await self._replying.cancel():
+            self._owed = self._answered
+
+    def make_up(self) -> None:
+        """The caller who went on has said nothing after all: begin the reply that is owed, if any is."""
+        if self.idle:  # otherwise it is made when a turn that is still being understood turns out to be nothing
+            self._reply_to_owed()
 
     async def _finish(
         self,
@@ -95,10 +107,12 @@ class Answering:
         await self._in_time(transcribing)
         if (transcript := turn.transcript) is None:
             reason = "the speech to text failed, and this turn is lost; please say it again"
-            await self._nothing_said(TurnFailed(turn.number, "speech_to_text", reason), turn)
+            await self._outbox.put(TurnFailed(turn.number, "speech_to_text", reason))
+            self._reply_to_owed()
             return
         if not transcript.text:
-            await self._nothing_said(TurnEmpty(turn.number), turn)
+            await self._outbox.put(TurnEmpty(turn.number))
+            self._reply_to_owed()
             return
         if self._settings().interrupt:
             await self._replying.cancel()
@@ -111,9 +125,9 @@ class Answering:
         # Whoever speaks again already had not finished; the reply will be to all of it.
         replies = self._settings().reply_to_turns
         wanted = replies and not self._is_speaking()
-        self._owes_reply = replies and not wanted
+        self._owed = turn if replies and not wanted else None
         if guess is not None and held and wanted:
-            self._begin(guess.reply, guess.making)
+            self._begin(turn, guess.reply, guess.making)
             return
         if guess is not None:
             guess.making.cancel()
@@ -126,11 +140,14 @@ class Answering:
             transcribing.cancel()
             log.error("the speech to text took longer than %.0f s", self._limit_s)
 
-    async def _nothing_said(self, event: TurnFailed | TurnEmpty, turn: Turn) -> None:
-        await self._outbox.put(event)
-        if self._owes_reply and not self._is_speaking():
+    def _reply_to_owed(self) -> None:
+        if self._owed is None or self._is_speaking():
+            return
+        turn, self._owed = self._owed, None
+        if self._settings().reply_to_turns:
+            turn.trace = turn.trace.until_reply()
             self.reply(turn)
 
-    def _begin(self, reply: Reply, making: asyncio.Task[None]) -> None:
-        self._owes_reply = False
+    def _begin(self, turn: Turn | None, reply: Reply, making: asyncio.Task[None]) -> None:
+        self._answered, self._owed = turn, None
         self._replying.begin(reply, making)

@@ -204,7 +204,7 @@ class Conversation:
             self._replying.hold()
             return
         if self.settings.interrupt:
-            await self._replying.cancel()  # nothing of it has been heard: the caller had not finished
+            await self._answering.put_off()
         await self._tell_begun(self._turn)
 
     def _open_turn(self, start_s: float) -> Turn:
@@ -267,13 +267,14 @@ class Conversation:
         await self._outbox.put(SpeechStarted(turn.number, turn.start_s))
 
     def _drop_turn(self) -> None:
-        """There was no turn: nobody is told, and a reply that was held for it goes on."""
+        """There was no turn: nobody is told, and a reply that waited for it goes on, or is made."""
         self._guessing.drop()
         self._replying.go_on()
         if self._turn is not None:
             self._turn.close()
             self._turn = None
         self._detector.end_turn()
+        self._answering.make_up()
 
     def _prepare(self, transcript: Transcript) -> None:
         """Something has been understood while the caller speaks."""

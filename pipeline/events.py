@@ -42,6 +42,15 @@ class Trace:
     first_sample_s: float | None = None
     first_sent_s: float | None = None
 
+    def until_reply(self) -> Trace:
+        """Of the turn alone, for another reply to it."""
+        return Trace(
+            speech_end_s=self.speech_end_s,
+            pause_s=self.pause_s,
+            committed_s=self.committed_s,
+            transcript_s=self.transcript_s,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:

@@ -46,18 +46,24 @@ class Replying:
         self._message = self._history.add(Message("assistant", ""))
         reply.release(self._message)
 
-    async def cancel(self) -> None:
-        """End it, if any is under way: nothing of it comes any more but its `ReplyDone`."""
+    async def cancel(self) -> bool:
+        """End it, if any is under way: nothing of it comes any more but its `ReplyDone`.
+
+        Returns whether one was ended of which the caller had heard nothing.
+        """
         async with self._cancelling:
             task, reply = self._task, self._reply
             if task is None or reply is None:
-                return
+                return False
             task.cancel()
             await asyncio.wait([task])
-            if task.cancelled():
-                await reply.withdraw()
-                self.remember_heard()
+            if not task.cancelled():
+                return False  # it had come to its end already
+            await reply.withdraw()
+            unheard = not reply.playback.heard()
+            self.remember_heard()
             self._task = None
+            return unheard
 
     async def ended(self) -> None:
         """Wait until none is under way, and the end of it has been told."""

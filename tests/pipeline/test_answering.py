@@ -106,20 +106,6 @@ def test_whoever_goes_on_just_after_the_commit_is_answered_once_and_to_everythin
     assert prompts.last() == [("user", "tell me a story"), ("user", "about a dog")]
 
 
-def test_a_turn_whose_reply_was_overtaken_by_noise_is_answered_after_all(call: Any) -> None:
-    script = Script(heard=["tell me a story", ""], hearing_s=1.4)
-
-    async def hold(caller: ScriptedCaller) -> None:
-        await caller.speak(0.5)
-        await caller.until(TurnCommitted)
-        await caller.speak(0.4)
-        await caller.until(ReplyDone)
-
-    caller = call(script, hold)
-    assert "TurnEmpty" in caller.kinds()
-    assert [done.status for done in caller.all(ReplyDone)] == ["completed"]
-
-
 def test_text_only_replies_carry_no_audio(call: Any) -> None:
     caller = call(Script(reply=lambda messages: "Read this."), ScriptedCaller.take_turn, speak=False)
     assert caller.all(ReplyDone)[0].text == "Read this."

@@ -102,10 +102,12 @@ class Models:
 class Call:
     """What came of it. `prompts` has the messages of each reply, known by the first word of its text.
 
-    `cancelled` has how many events had been heard each time a reply had just been cancelled.
+    `settled` is how many events had been heard when all was over; one who stays takes another turn after that.
+    `cancelled` has how many had been heard each time a reply had just been cancelled.
     """
 
     heard: list[Event] = field(default_factory=list)
+    settled: int = 0
     prompts: dict[str, list[Message]] = field(default_factory=dict)
     cancelled: list[int] = field(default_factory=list)
 
@@ -236,6 +238,7 @@ def hold(steps: list[Step], models: Models, *, stays: bool) -> Call:
                 await caller.keep_silent(2.0)
                 await asyncio.sleep(SETTLES_S)
                 assert not caller.conversation.reply_active
+                call.settled = len(caller.heard)
                 await check_goes_on(caller)
             left_at_s = asyncio.get_running_loop().time()
         assert asyncio.get_running_loop().time() == left_at_s
@@ -308,6 +311,16 @@ def check_replies(call: Call) -> None:
     assert all(before < after for before, after in pairwise(numbers))
 
 
+def check_answered(call: Call) -> None:
+    """Whatever was understood is answered by a reply, which ends unheard only if the client wants that."""
+    settled = call.heard[: call.settled]
+    understood = [index for index, event in enumerate(settled) if isinstance(event, Transcribed)]
+    if understood:
+        ends = [event for event in settled[understood[-1] :] if isinstance(event, ReplyDone)]
+        assert ends
+        assert call.cancelled or ends[-1].status != "cancelled" or ends[-1].heard
+
+
 def check_interruptions(call: Call) -> None:
     """Where a caller may interrupt, the reply has ended when he is told that he speaks."""
     active = False
@@ -361,12 +374,15 @@ def is_begin(part: str, whole: str) -> bool:
 @given(STEPS, MODELS, st.booleans())
 def test_whatever_happens_the_promises_are_kept(steps: list[Step], models: Models, stays: bool) -> None:
     call = hold(steps, models, stays=stays)
+    changes = [action.changes for action, _ in steps if isinstance(action, Change)]
     check_turns(call)
     check_replies(call)
     check_cancelled(call)
     check_history(call)
-    if all(action != Change({"interrupt": False}) for action, _ in steps):
+    if {"interrupt": False} not in changes:
         check_interruptions(call)
+    if stays and {"reply_to_turns": False} not in changes and {"detect_turns": False} not in changes:
+        check_answered(call)
     if stays:
         ended = len(call.all(Transcribed)) + len(call.all(TurnEmpty))
         ended += sum(failed.stage == "speech_to_text" for failed in call.all(TurnFailed))
