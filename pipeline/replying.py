@@ -33,8 +33,11 @@ class Replying:
 
     @property
     def is_heard(self) -> bool:
-        """It is being played by the caller's loudspeaker, as far as can be told from here."""
-        return self._reply is not None and self._reply.playback.ahead_s > 0
+        """It is being played by the caller's loudspeaker, as far as can be told from here, or has run dry meanwhile."""
+        if self._reply is None:
+            return False
+        playback = self._reply.playback
+        return playback.ahead_s > 0 or (self.active and playback.played_s > 0)
 
     def start(self, reply: Reply) -> asyncio.Task[None]:
         """Make it, unheard; cancel the task, or let it `begin`."""

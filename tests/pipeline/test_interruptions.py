@@ -27,7 +27,7 @@ from pipeline.events import (
 from pipeline.lm.base import Message
 from pipeline.profiles import load_profile
 from pipeline.settings import ConversationSettings
-from pipeline.testing import Script, ScriptedCaller, scripted_engine
+from pipeline.testing import Prompts, Script, ScriptedCaller, scripted_engine
 
 LONG_REPLY = "This is the first sentence. " * 8
 TURNS = load_profile("embedded").turns
@@ -105,6 +105,38 @@ def test_a_backchannel_or_a_cough_does_not(murmur: str) -> None:
     assert done.text.split() == LONG_REPLY.split()
     assert len(caller.all(SpeechStarted)) == 1
     assert "".join(event.text for event in caller.all(ReplyText)) == done.text
+
+
+@pytest.mark.parametrize(
+    ("said", "spoken_s", "statuses"),
+    [
+        pytest.param("Mhm.", 0.3, ["completed"], id="a backchannel"),
+        pytest.param("Wait!", 0.3, ["cancelled", "completed"], id="an interruption"),
+        pytest.param("Wait a minute.", 1.2, ["cancelled", "completed"], id="a long one"),
+    ],
+)
+def test_a_reply_that_has_run_dry_is_spoken_over_as_any_other(said: str, spoken_s: float, statuses: list[str]) -> None:
+    prompts = Prompts("This is the first sentence. This is the second.", "Fine.")
+
+    async def main() -> ScriptedCaller:
+        async with ScriptedCaller(
+            scripted_engine(Script(heard=["go on", said], reply=prompts, speaking_s=4.0))
+        ) as caller:
+            await caller.speak(1.0)
+            await caller.until(ReplyAudio)
+            await caller.keep_silent(2.5)
+            sent_s = sum(event.samples_24k.size for event in caller.all(ReplyAudio)) / OUTPUT_RATE_HZ
+            assert sent_s < 2.0
+            await caller.speak(spoken_s)
+            await caller.until(ReplyDone, count=len(statuses))
+        return caller
+
+    caller = run(main())
+    assert [done.status for done in caller.all(ReplyDone)] == statuses
+    assert len(caller.all(SpeechStarted)) == len(statuses)
+    assert caller.all(ReplyDone)[0].heard.startswith("This is the first sentence.")
+    if len(statuses) > 1:
+        assert prompts.last() == [("user", "go on"), ("assistant", "This is the first sentence."), ("user", said)]
 
 
 def test_a_long_backchannel_does_not() -> None:
