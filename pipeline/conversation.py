@@ -53,7 +53,7 @@ class Conversation:
         self._vad = engine.voice_activity()
         self._detector = TurnDetector(self._profile.turns)
         self._audio = CallerAudio(clock or self._loop_time)
-        self._echo = EchoGuard(self._profile.text_to_speech.lead_s)
+        self._echo = EchoGuard(self._loop_time)
         self._tasks = Tasks()
         self._outbox = Outbox(_OUTBOX_EVENTS)
         self._history = History()
@@ -194,7 +194,7 @@ class Conversation:
                 await self._commit(self._turn, end_s)
 
     def _hears_itself(self) -> bool:
-        return self._echo.explains(self._audio.window.since(self._audio.window.end_s - WINDOW_S), self._loop_time())
+        return self._echo.explains(self._audio.window.since(self._audio.window.end_s - WINDOW_S))
 
     async def _begin_turn(self, start_s: float) -> None:
         self._turn = self._open_turn(start_s)

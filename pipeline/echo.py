@@ -6,6 +6,10 @@ while it plays is compared with it: where the two agree, at any delay that a roo
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import scipy.fft
 import soxr
@@ -18,43 +22,66 @@ WINDOW_S = 0.4
 _RATE_HZ = 8_000
 """Above 4 kHz a soft echo is lost in the noise of the room."""
 _LONGEST_DELAY_S = 1.0
+_LONGEST_LEAD_S = 30.0
 _LEAST_CORRELATION = 0.5
 """Speech of two people agrees by chance up to about 0.3 at the best of all delays, an echo in a room from 0.6 on."""
 _EMPHASIS = 0.7
 
 
-class EchoGuard:
-    """Times are seconds on the clock by which the audio is sent and received.
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """`samples` are float32, shape (samples,), 8 kHz."""
 
-    `lead_s` is how far ahead of the caller's loudspeaker audio is sent at most; so much more of it is kept.
+    samples: FloatArray
+    begins_at_s: float
+    ends_at_s: float
+
+
+class EchoGuard:
+    """Times are seconds on `now`, by which the audio is sent and received.
+
+    Kept is what the loudspeaker has played in the last 1.4 s, and what is queued for it: of that 30 s and no more, so
+    about 1 MB a conversation at the most. What is sent still further ahead is taken for a caller when it comes back.
     """
 
-    def __init__(self, lead_s: float) -> None:
-        self._kept_s = WINDOW_S + _LONGEST_DELAY_S + lead_s
-        self._sent = np.zeros(0, np.float32)
-        self._ends_at_s = 0.0
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._played: deque[_Played] = deque()
 
     def sent(self, samples_24k: FloatArray, begins_at_s: float) -> None:
         """The caller's loudspeaker plays this from `begins_at_s` on."""
-        samples = soxr.resample(samples_24k, OUTPUT_RATE_HZ, _RATE_HZ, quality="LQ").astype(np.float32)
-        silent_s = min(max(0.0, begins_at_s - self._ends_at_s), self._kept_s) if self._sent.size else self._kept_s
-        silence = np.zeros(round(silent_s * _RATE_HZ), np.float32)
-        before = np.concatenate([self._sent, silence])[-round(self._kept_s * _RATE_HZ) :]
-        self._sent = np.concatenate([before, samples])
-        self._ends_at_s = begins_at_s + samples_24k.size / OUTPUT_RATE_HZ
+        now_s = self._now()
+        self._forget_before(now_s - WINDOW_S - _LONGEST_DELAY_S)
+        while self._played and self._played[-1].begins_at_s >= begins_at_s:
+            self._played.pop()  # of a reply that was ended before it was played
+        if begins_at_s - now_s <= _LONGEST_LEAD_S:
+            samples = soxr.resample(samples_24k, OUTPUT_RATE_HZ, _RATE_HZ, quality="LQ").astype(np.float32)
+            self._played.append(_Played(samples, begins_at_s, begins_at_s + samples_24k.size / OUTPUT_RATE_HZ))
 
-    def explains(self, microphone_16k: FloatArray, now_s: float) -> bool:
-        """Whether the last `WINDOW_S` of the microphone, which end `now_s`, are an echo of what was sent."""
-        silent_s = now_s - self._ends_at_s
-        if silent_s >= WINDOW_S + _LONGEST_DELAY_S:
+    def explains(self, microphone_16k: FloatArray) -> bool:
+        """Whether the last `WINDOW_S` of the microphone, which end now, are an echo of what was sent."""
+        now_s = self._now()
+        since_s = now_s - WINDOW_S - _LONGEST_DELAY_S
+        self._forget_before(since_s)
+        if not self._played:
             return False
         microphone = microphone_16k[-round(WINDOW_S * INPUT_RATE_HZ) :]
         heard = _brightened(soxr.resample(microphone, INPUT_RATE_HZ, _RATE_HZ, quality="LQ"))
-        silence = np.zeros(max(0, round(silent_s * _RATE_HZ)), np.float32)
-        until = self._sent.size + round(silent_s * _RATE_HZ)
-        since = until - heard.size - round(_LONGEST_DELAY_S * _RATE_HZ)
-        played = _brightened(np.concatenate([self._sent, silence])[max(0, since) : max(0, until)])
+        played = _brightened(self._loudspeaker(since_s, now_s))
         return played.size >= heard.size > 0 and _best_agreement(heard, played) >= _LEAST_CORRELATION
+
+    def _forget_before(self, since_s: float) -> None:
+        while self._played and self._played[0].ends_at_s <= since_s:
+            self._played.popleft()
+
+    def _loudspeaker(self, since_s: float, until_s: float) -> FloatArray:
+        """What it played then."""
+        sound = np.zeros(round((until_s - since_s) * _RATE_HZ), np.float32)
+        for piece in self._played:
+            start = round((piece.begins_at_s - since_s) * _RATE_HZ)
+            inside = piece.samples[max(0, -start) : max(0, sound.size - start)]
+            sound[max(0, start) :][: inside.size] = inside
+        return sound
 
 
 def _brightened(samples: FloatArray) -> FloatArray:
