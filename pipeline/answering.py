@@ -53,7 +53,6 @@ class Answering:
         self._limit_s = limit_s
         self._newest: asyncio.Task[None] | None = None
         """The newest committed turn, until its reply has begun."""
-        self._language = settings().languages[0]
         self._spoken: Language | None = None
         self._answered: Turn | None = None
         """Whose reply is the newest; None where no turn asked for it."""
@@ -81,7 +80,10 @@ class Answering:
     def reply(self, turn: Turn | None, *, instructions: str | None = None, speak: bool | None = None) -> None:
         """Begin a reply to the history as it stands; `turn` is None where no turn asks for it."""
         settings = self._settings()
-        reply = self._composer.reply(settings, self._language, turn, instructions=instructions, speak=speak)
+        language = self._spoken if self._spoken in settings.languages else settings.languages[0]
+        if turn is not None and turn.transcript is not None:
+            language = turn.transcript.language
+        reply = self._composer.reply(settings, language, turn, instructions=instructions, speak=speak)
         self._begin(turn, reply, self._replying.start(reply))
 
     async def put_off(self) -> None:
@@ -119,7 +121,7 @@ class Answering:
         else:
             await self._replying.ended()
         held = guess is not None and guess.holds(transcript, self._settings(), self._history)
-        self._language = self._spoken = transcript.language
+        self._spoken = transcript.language
         message = self._history.add(Message("user", transcript.text))
         await self._outbox.put(Transcribed(turn.number, transcript.text, transcript.language, audio_s, message))
         # Whoever speaks again already had not finished; the reply will be to all of it.

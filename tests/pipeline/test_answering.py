@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -142,6 +143,29 @@ def test_typed_messages_can_be_answered_without_speech(call: Any) -> None:
 
     caller = call(Script(reply=lambda messages: f"You said {messages[-1].text}."), hold)
     assert not caller.all(SpeechStarted)
+
+
+def test_typed_messages_are_answered_in_the_language_that_is_set_whatever_was_spoken_before(call: Any) -> None:
+    async def hold(caller: ScriptedCaller) -> None:
+        for count, language in enumerate([Language.FR, Language.JA], 1):
+            caller.conversation.settings = replace(caller.conversation.settings, languages=(language,))
+            caller.conversation.add_message("user", "hello")
+            await caller.conversation.respond()
+            assert (await caller.until(ReplyDone, count=count * 2 - 1)).language is language
+            await caller.speak(1.0)
+            await caller.until(ReplyDone, count=count * 2)
+
+    call(Script(), hold)
+
+
+def test_typed_messages_are_answered_in_the_language_spoken_last(call: Any) -> None:
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.take_turn()
+        caller.conversation.add_message("user", "hello")
+        await caller.conversation.respond()
+        assert (await caller.until(ReplyDone, count=2)).language is Language.FR
+
+    call(Script(language=[Language.FR]), hold)
 
 
 def test_what_is_taken_out_of_the_history_was_never_said(call: Any) -> None:
