@@ -168,7 +168,12 @@ class Conversation:
 
     async def cancel_reply(self) -> None:
         """End the reply that is under way, if any: nothing of it comes any more but its `ReplyDone`."""
+        if not self.reply_active:
+            return
         await self._replying.cancel()
+        async with self._deciding:
+            if self._turn is not None and self._turn.overlaps:
+                await self._interrupt(self._turn)  # there is nothing left that a murmur could let go on
 
     async def _listen(self, frame_16k: FloatArray) -> None:
         probability = self._vad.probability(frame_16k)

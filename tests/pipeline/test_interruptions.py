@@ -229,6 +229,20 @@ def test_audio_that_is_cleared_while_it_overlaps_lets_the_reply_go_on() -> None:
     assert len(caller.all(SpeechStarted)) == 1
 
 
+def test_what_is_said_over_a_reply_that_the_client_cancels_is_a_turn() -> None:
+    replies = Replies()
+
+    async def cancel(caller: ScriptedCaller) -> None:
+        await caller.speak(0.3)
+        await caller.conversation.cancel_reply()
+        await caller.until(ReplyDone, count=2)
+
+    caller = call(Script(heard=["shall I stop?", "Yes."], reply=replies), cancel)
+    assert [done.status for done in caller.all(ReplyDone)] == ["cancelled", "completed"]
+    assert [started.turn for started in caller.all(SpeechStarted)] == [1, 2]
+    assert replies.prompts[-1][-1].text == "Yes."
+
+
 def test_whoever_changes_to_push_to_talk_while_speaking_lets_the_reply_go_on() -> None:
     async def change(caller: ScriptedCaller) -> None:
         await caller.speak(0.3)
