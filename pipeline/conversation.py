@@ -152,7 +152,7 @@ class Conversation:
 
     def truncate_message(self, message: int, heard: str) -> None:
         """Keep of a reply in the history only what the caller says to have heard."""
-        self._history.amend(message, heard)
+        self._replying.truncate(message, heard)
 
     async def respond(self, *, instructions: str | None = None, speak: bool | None = None) -> None:
         """Reply to the history as it stands, once every committed turn is in it. Returns when the reply has begun.

@@ -21,7 +21,8 @@ class Replying:
         self._spawn = spawn
         self._reply: Reply | None = None
         """The newest that has begun; it may be heard even when all of it has been sent."""
-        self._message = 0
+        self._message: int | None = None
+        """What the history has of it; None once the client has said what that is to be."""
         self._task: asyncio.Task[None] | None = None
         """It, while it is being made or sent."""
         self._cancelling = asyncio.Lock()
@@ -46,8 +47,8 @@ class Replying:
     def begin(self, reply: Reply, making: asyncio.Task[None]) -> None:
         """From now on it may be heard."""
         self._reply, self._task = reply, making
-        self._message = self._history.add(Message("assistant", ""))
-        reply.release(self._message)
+        message = self._message = self._history.add(Message("assistant", ""))
+        reply.release(message)
 
     async def cancel(self) -> bool:
         """End it, if any is under way: nothing of it comes any more but its `ReplyDone`.
@@ -85,13 +86,23 @@ class Replying:
         if self._reply is not None:
             self._reply.go_on()
 
+    def truncate(self, message: int, heard: str) -> None:
+        """Keep of a reply, this one or another, what the client says to have been heard."""
+        self._history.amend(message, heard)
+        if message == self._message:
+            self._message = None
+
     def remember_heard(self) -> None:
-        """Keep of it what the caller has heard, and no more."""
+        """Keep of it what the caller has heard, as far as can be told from here, and no more."""
         if self._reply is not None:
-            self._history.amend(self._message, self._reply.playback.heard().strip())
+            self._remember(self._reply.playback.heard())
             self._reply = None
 
     async def _run(self, reply: Reply) -> None:
         await reply.run()
         self._task = None
-        self._history.amend(self._message, reply.playback.text.strip())
+        self._remember(reply.playback.text)
+
+    def _remember(self, said: str) -> None:
+        if self._message is not None:
+            self._history.amend(self._message, said.strip())

@@ -47,6 +47,26 @@ def test_a_cancelled_reply_says_nothing_more(call: Any) -> None:
     call(script, hold)
 
 
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_what_the_client_says_to_have_heard_is_not_overruled(call: Any, cancelled: bool) -> None:
+    prompts = Prompts("One two three four. Five six seven eight.", "Fine.")
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0)
+        message = (await caller.until(ReplyStarted)).message
+        await caller.keep_silent(1.0)
+        caller.conversation.truncate_message(message, "One two")
+        if cancelled:
+            await caller.conversation.cancel_reply()
+        await caller.until(ReplyDone)
+        await caller.keep_silent(1.0)
+        await caller.speak(1.0)
+        await caller.until(ReplyDone, count=2)
+
+    call(Script(reply=prompts), hold)
+    assert prompts.last() == [("user", "hello"), ("assistant", "One two"), ("user", "hello")]
+
+
 @pytest.mark.parametrize("interrupt", [True, False])
 @pytest.mark.parametrize("after", range(12))
 def test_a_reply_that_is_cancelled_when_the_next_begins_ends_before_it(call: Any, after: int, interrupt: bool) -> None:
