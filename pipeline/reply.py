@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 _CLAUSES_AHEAD = 2
 _PIECE_S = 0.1
 _CLOSE_ENOUGH_S = 0.001
+_LONGEST_HOLD_S = 5.0
+"""Whoever is muted while the reply is held sends no audio any more by which it could be decided what becomes of it."""
 
 _Stage: TypeAlias = Literal["language_model", "text_to_speech"]
 _Status: TypeAlias = Literal["completed", "cancelled", "failed"]
@@ -102,7 +104,10 @@ class Reply:
         self._released.set()
 
     def hold(self) -> None:
-        """Send no audio until `go_on`: somebody speaks, and it is not clear yet whether that ends the reply."""
+        """Send no audio until `go_on`: somebody speaks, and it is not clear yet whether that ends the reply.
+
+        After 5 s it goes on by itself.
+        """
         self._flows.clear()
 
     def go_on(self) -> None:
@@ -229,10 +234,17 @@ class Reply:
     async def _wait_for_room(self) -> None:
         """What was sent too far ahead could not be taken back from a caller who interrupts."""
         lead_s = self._engine.profile.text_to_speech.lead_s
-        await self._flows.wait()
+        await self._wait_for_go()
         while (excess_s := self.playback.ahead_s - lead_s) > _CLOSE_ENOUGH_S:
             await asyncio.sleep(excess_s)
-            await self._flows.wait()
+            await self._wait_for_go()
+
+    async def _wait_for_go(self) -> None:
+        try:
+            async with asyncio.timeout(_LONGEST_HOLD_S):
+                await self._flows.wait()
+        except TimeoutError:
+            self.go_on()
 
     def _started(self) -> ReplyStarted:
         return ReplyStarted(self.request.number, self.request.turn, self.request.language, self._message)

@@ -229,6 +229,21 @@ def test_audio_that_is_cleared_while_it_overlaps_lets_the_reply_go_on() -> None:
     assert len(caller.all(SpeechStarted)) == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "statuses"), [("Mhm.", ["completed"]), ("Wait a minute.", ["cancelled", "completed"])]
+)
+def test_a_caller_who_is_muted_while_the_reply_is_held_hears_it_go_on(said: str, statuses: list[str]) -> None:
+    async def mute(caller: ScriptedCaller) -> None:
+        await caller.speak(0.3)
+        held = len(caller.all(ReplyAudio))
+        await asyncio.sleep(8.0)
+        assert len(caller.all(ReplyAudio)) > held + 10
+        await caller.until(ReplyDone, count=len(statuses))
+
+    caller = call(Script(heard=["go on", said], reply=Replies()), mute)
+    assert [done.status for done in caller.all(ReplyDone)] == statuses
+
+
 def test_what_is_said_over_a_reply_that_the_client_cancels_is_a_turn() -> None:
     replies = Replies()
 
