@@ -78,6 +78,10 @@ class Engine:
                 async for _ in spoken:
                     pass
 
+    def jobs(self) -> dict[str, tuple[int, int]]:
+        """How many jobs wait for each worker, and how many it is at."""
+        return {name: (worker.waiting, worker.running) for name, worker in self._workers.named.items()}
+
     def voice_activity(self) -> VoiceActivityStream:
         """A detector for one conversation; fast enough to be called on the event loop."""
         return self._models.voice_activity.stream()

@@ -142,6 +142,11 @@ class Worker:
         """Jobs that are not being run."""
         return len(self._waiting)
 
+    @property
+    def running(self) -> int:
+        """Jobs that have begun, and not yet ended."""
+        return len(self._running)
+
     async def run(self, call: Callable[[Stop], T], *, deadline_s: float) -> T:
         """The result of `call`. To cancel the caller is to stop the job, begun or not.
 

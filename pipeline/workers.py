@@ -24,7 +24,14 @@ class Workers:
         self.thinking = worker("language-model", slots=REPLIES_AT_ONCE, niceness=15)
         self.speaking = worker("text-to-speech")
 
+        self.named = {
+            "end-of-turn": self.turns,
+            "speech-to-text": self.hearing,
+            "language-model": self.thinking,
+            "text-to-speech": self.speaking,
+        }
+
     def close(self) -> None:
         """Blocks until what runs has stopped: call it off the loop."""
-        for worker in (self.turns, self.hearing, self.thinking, self.speaking):
+        for worker in self.named.values():
             worker.close()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from importlib import resources
 from typing import Any, TypeVar
 
+from pipeline.capacity import LoadProfile
 from pipeline.languages import Language
 
 ECHO = "echo"
@@ -74,6 +75,7 @@ class Profile:
     speech_to_text: SpeechToTextProfile
     language_model: LanguageModelProfile
     text_to_speech: TextToSpeechProfile
+    load: LoadProfile
 
     def with_echo(self) -> Profile:
         """The same cascade, with `echo` as the language model of every language."""
@@ -104,6 +106,7 @@ def load_profile(name: str) -> Profile:
         speech_to_text=_section(SpeechToTextProfile, name, "speech_to_text", table),
         language_model=_section(LanguageModelProfile, name, "language_model", table),
         text_to_speech=_section(TextToSpeechProfile, name, "text_to_speech", table),
+        load=_section(LoadProfile, name, "load", table),
     )
 
 
