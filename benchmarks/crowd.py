@@ -19,7 +19,7 @@ from harness import fixtures
 from harness.fixtures import Fixture
 from harness.measures import latency
 from harness.measures.latency import Latency
-from harness.own_server import own_server
+from harness.own_server import SERVE, own_server
 from harness.recording import Recording
 from harness.replay import punctual, replay
 from harness.statistics import quantile
@@ -148,7 +148,12 @@ async def _embedded(callers: int, rounds: int) -> tuple[list[_Turn], list[_Turn]
     with tempfile.TemporaryDirectory() as folder, progress() as bar:
         todo = bar.add_task("turns", total=2 * len(clips))
         async with (
-            own_server(Path(folder, "log"), on_progress=say_nothing) as url,
+            own_server(
+                Path(folder, "log"),
+                on_progress=say_nothing,
+                # More than it would take by itself, too: what they would get then is the question.
+                program=(*SERVE, "--max-sessions", str(callers)),
+            ) as url,
             open_target("realtime", url) as target,
         ):
             alone = []

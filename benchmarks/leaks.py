@@ -30,6 +30,7 @@ from pipeline.profiles import load_profile
 from pipeline.testing import Script, scripted_engine
 from pipeline.weights import WeightStore
 from server.app import Server, ServerSettings
+from server.limits import Limits
 
 GROWTH_LIMIT_MB = 20.0
 SETTLED_AFTER = 50
@@ -86,7 +87,7 @@ async def _hold(conversations: int, models: str) -> tuple[_Held, _Held]:
     frames = _frames()
     with progress() as bar:
         todo = bar.add_task("conversations", total=conversations)
-        async with Server(load, ServerSettings(port=0, max_sessions=2 * AT_ONCE)) as server:
+        async with Server(load, ServerSettings(port=0, limits=Limits(sessions=2 * AT_ONCE))) as server:
             await server.ready()
             address = f"ws://127.0.0.1:{server.port}"
             room = asyncio.Semaphore(AT_ONCE)

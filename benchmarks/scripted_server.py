@@ -10,7 +10,8 @@ import click
 from pipeline.engine import Engine
 from pipeline.lm.base import Message
 from pipeline.testing import Script, scripted_engine
-from server.app import Server, ServerSettings, serve_until_signalled
+from server.app import Server, ServerSettings
+from server.signals import serve_until_signalled
 
 PROGRAM = ("-m", "benchmarks.scripted_server")
 REPLY = "This is a first clause, and here comes the second one. A third is said, too."
@@ -29,7 +30,7 @@ def main(host: str, port: int) -> None:
     async def load(on_loading: Callable[[str], None]) -> Engine:
         return scripted_engine(Script(reply=reply))
 
-    server = Server(load, ServerSettings(host=host, port=port, max_sessions=10_000))
+    server = Server(load, ServerSettings(host=host, port=port))
     asyncio.run(serve_until_signalled(server, lambda server: None, lambda: None))
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -32,17 +33,75 @@ import click
     help="`echo` answers every language by repeating what was heard: the deterministic choice for measuring words.",
 )
 @click.option(
-    "--max-sessions",
-    default=8,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Conversations at once; the next caller is answered 503.",
+    "--token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Whoever connects needs one of these tokens: `token` or `name: token`, one a line, `#` begins a comment. "
+    "SIGHUP reads it anew. More of them, with commas between, may be in the environment: S2S_TOKENS.",
 )
-def serve(host: str, port: int, profile_name: str, language: str, lm: str, max_sessions: int) -> None:
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    help="Whose pages may connect, beside this server's own: https://HOST, or * for all. May be repeated.",
+)
+@click.option(
+    "--max-sessions",
+    type=click.IntRange(1),
+    help="Conversations at once; the next caller is answered 503. By default as many as this machine can carry, which "
+    "is measured at the start; /ready tells.",
+)
+@click.option("--sessions-per-token", type=click.IntRange(1), help="Of them, with one token. By default all.")
+@click.option(
+    "--idle-limit",
+    default=600.0,
+    show_default=True,
+    type=click.FloatRange(1),
+    help="Seconds without a message of the client after which its session is closed.",
+)
+@click.option(
+    "--session-limit",
+    default=3600.0,
+    show_default=True,
+    type=click.FloatRange(1),
+    help="Seconds after which any session is closed.",
+)
+@click.option(
+    "--drain-limit",
+    default=20.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Seconds that replies under way may take to end, after SIGTERM.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How each line of the log is written; what callers say is in none.",
+)
+def serve(
+    host: str,
+    port: int,
+    profile_name: str,
+    language: str,
+    lm: str,
+    token_file: Path | None,
+    origins: tuple[str, ...],
+    max_sessions: int | None,
+    sessions_per_token: int | None,
+    idle_limit: float,
+    session_limit: float,
+    drain_limit: float,
+    log_format: Literal["text", "json"],
+) -> None:
     """Start the speech-to-speech server.
 
     It listens at once and loads its models meanwhile, pulling their weights first where they are missing; /health
-    answers 503 until they are warm, then 200. Ctrl-C or SIGTERM ends it.
+    answers 503 until they are warm, then 200. Ctrl-C or SIGTERM ends it, once the replies that are under way have
+    ended; a second one ends it at once.
+
+    Whoever reaches it may talk to it, unless there are tokens: S2S_TOKENS, or --token-file. Without them, listen on
+    nothing but this machine. For operators: /ready (is it, for how many, why not) and /metrics (for Prometheus).
 
     \b
     Then speak to it:
@@ -51,7 +110,11 @@ def serve(host: str, port: int, profile_name: str, language: str, lm: str, max_s
     or with a client of the original container: ws://127.0.0.1:8080/ws (?language=fr, ?voice=NAME)
     """
     try:
-        from server.app import Server, ServerSettings, serve_until_signalled
+        from server.app import Server, ServerSettings
+        from server.limits import Limits
+        from server.logs import log_to_stderr
+        from server.signals import serve_until_signalled
+        from server.tokens import VARIABLE, TokenError, Tokens
     except ImportError as error:
         raise click.ClickException(
             f"{error}; the server's packages come with `pip install 's2s-gate[server]'`"
@@ -59,16 +122,16 @@ def serve(host: str, port: int, profile_name: str, language: str, lm: str, max_s
     from pipeline.engine import Engine
     from pipeline.languages import Language, parse_language
     from pipeline.loading import MissingExtraError
+    from pipeline.measuring import measure
     from pipeline.profiles import ProfileError, load_profile
     from pipeline.weights import WeightsError, WeightStore
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # It tells of every port scan with a traceback.
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)
+    log_to_stderr(log_format)
     try:
         one = parse_language(language)
         profile = load_profile(profile_name)
-    except (ValueError, ProfileError) as error:
+        tokens = Tokens(os.environ.get(VARIABLE, ""), token_file)
+    except (ValueError, ProfileError, TokenError) as error:
         raise click.ClickException(str(error)) from None
     if lm == "echo":
         profile = profile.with_echo()
@@ -85,7 +148,21 @@ def serve(host: str, port: int, profile_name: str, language: str, lm: str, max_s
         # one by one can take longer than whoever sent the signal waits.
         os._exit(0)
 
-    server = Server(load, ServerSettings(host, port, (one,) if one else tuple(Language), max_sessions))
+    settings = ServerSettings(
+        host=host,
+        port=port,
+        languages=(one,) if one else tuple(Language),
+        limits=Limits(
+            sessions=max_sessions,
+            sessions_per_token=sessions_per_token,
+            idle_s=idle_limit,
+            duration_s=session_limit,
+        ),
+        tokens=tokens,
+        origins=origins,
+        drain_s=drain_limit,
+    )
+    server = Server(load, settings, measure=measure)
     try:
         asyncio.run(serve_until_signalled(server, announce, leave))
     except (MissingExtraError, ProfileError, WeightsError) as error:

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import logging
-import signal
+import math
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from importlib import metadata
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Literal, Self, TypeAlias, cast
 
 from websockets.asyncio.server import Server as WebsocketServer
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
+from pipeline.capacity import Capacity
 from pipeline.engine import Engine
 from pipeline.languages import Language
-from server.duplex import SlowClientError
+from server import metrics
+from server.answers import respond, respond_json
+from server.call import Call
+from server.door import Door, RefusedError, choose_subprotocol, unavailable
 from server.endpoint import Clock, endpoint_settings, serve_endpoint
-from server.realtime.connection import serve_realtime
+from server.limits import Limit, LimitError, Limits
+from server.logs import SESSION
+from server.metrics import Metrics
+from server.realtime.connection import last_words, serve_realtime
+from server.room import Room
+from server.tokens import TokenError, Tokens
 
 LoadEngine: TypeAlias = Callable[[Callable[[str], None]], Awaitable[Engine]]
 """Loads the engine, telling its argument what comes next."""
@@ -32,28 +43,34 @@ LoadEngine: TypeAlias = Callable[[Callable[[str], None]], Awaitable[Engine]]
 REALTIME_PATHS = ("/v1/realtime", "/realtime")
 # The original client appends `/ws` to its URL, trailing slash or not.
 ENDPOINT_PATHS = ("/ws", "//ws")
-ROUTES = "GET /, GET /health, websocket /v1/realtime (or /realtime), websocket /ws"
+ROUTES = "GET /, GET /health, GET /ready, GET /metrics, websocket /v1/realtime (or /realtime), websocket /ws"
 
-# Base64 of a minute and a half of PCM16 at 24 kHz; a longer frame closes its connection with 1009.
-MAX_FRAME_BYTES = 8 * 2**20
-# What may wait, frames for a busy conversation and bytes for a slow reader, before the other side is made to wait.
-MAX_WAITING_FRAMES = 8
-MAX_UNSENT_BYTES = 2**16
-RETRY_AFTER_S = 5
 CLOSE_LIMIT_S = 5.0
 """How long conversations may take to end, and then the models."""
+_LONGEST_REASON = 120
+"""Bytes of the reason in a close frame, of which the protocol allows 123."""
 
 _log = logging.getLogger("server")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    """`languages`: what is listened for where a client names none. `port` 0 takes a free one."""
+    """How a server serves.
+
+    Attributes:
+        port: 0 takes a free one.
+        languages: what is listened for where a client names none.
+        origins: the pages of other hosts that may connect, as `https://host`, or `*` for all.
+        drain_s: how long replies that are under way may take to end when the server leaves.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
     languages: tuple[Language, ...] = tuple(Language)
-    max_sessions: int = 8
+    limits: Limits = field(default_factory=Limits)
+    tokens: Tokens = field(default_factory=Tokens)
+    origins: tuple[str, ...] = ()
+    drain_s: float = 20.0
 
 
 class Server:
@@ -61,6 +78,8 @@ class Server:
 
     Args:
         load: loads the engine; started on entering, in the background.
+        measure: finds how many conversations the engine can carry, where the limits do not say how many there may be;
+            None for no limit then.
         clock: paces replies on `/ws`.
 
     Raises (on entering):
@@ -70,31 +89,49 @@ class Server:
         TimeoutError: the models had not ended within `CLOSE_LIMIT_S`.
     """
 
-    def __init__(self, load: LoadEngine, settings: ServerSettings, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        load: LoadEngine,
+        settings: ServerSettings,
+        *,
+        measure: Callable[[Engine], Awaitable[Capacity]] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._load = load
+        self._measure = measure
         self._settings = settings
         self._clock = clock or Clock()
+        self._door = Door(settings.tokens, settings.origins)
+        self._room = Room(settings.limits)
+        self._metrics = Metrics()
         self._what_loads = "starting"
         self._engine: Engine | None = None
-        self._active: set[ServerConnection] = set()
+        self._draining = False
+        self._active: set[Call] = set()
         self._numbers = itertools.count(1)
         self._websockets: WebsocketServer
         self._loading: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
+        limits = self._settings.limits
+        connection = partial(Call, limits=limits, metrics=self._metrics)
         # TCP_NODELAY is what asyncio sets on every socket. Speech does not compress, and compressing takes time.
         self._websockets = await serve(
             self._handle,
             self._settings.host,
             self._settings.port,
             process_request=self._answer,
+            select_subprotocol=choose_subprotocol,
+            create_connection=cast(type[ServerConnection], connection),
             compression=None,
-            max_size=MAX_FRAME_BYTES,
-            max_queue=MAX_WAITING_FRAMES,
-            write_limit=MAX_UNSENT_BYTES,
+            open_timeout=limits.handshake_s,
+            max_size=limits.frame_bytes,
+            max_queue=limits.waiting_frames,
+            write_limit=limits.unsent_bytes,
             close_timeout=CLOSE_LIMIT_S / 2,
             server_header=None,
         )
+        self._door.log_who_may_come(self._settings.host)
         self._loading = asyncio.create_task(self._load_engine())
         return self
 
@@ -115,11 +152,39 @@ class Server:
     @property
     def sessions(self) -> int:
         """Conversations that are open, or not yet wholly freed."""
-        return len(self._active | self._websockets.connections)
+        return len(self._calls())
+
+    @property
+    def state(self) -> Literal["loading", "ready", "draining"]:
+        if self._draining:
+            return "draining"
+        return "ready" if self._engine else "loading"
 
     async def ready(self) -> None:
         """Wait until the engine is warm; raises what its loading raised."""
         await asyncio.shield(self._loading)
+
+    def reload_tokens(self) -> None:
+        """Read the tokens anew. Whoever is in stays in; when they cannot be read, the old ones stay good."""
+        try:
+            self._settings.tokens.reload()
+        except TokenError as error:
+            _log.error("%s; the tokens from before stay good", error)
+        else:
+            _log.info("%d tokens are good now", len(self._settings.tokens))
+
+    async def drain(self) -> None:
+        """Take no more callers, and close each conversation with 1001 when the replies that it is owed have ended.
+
+        Returns when all have, or after the settings' limit. The server listens on, and says that it is leaving.
+        """
+        self._draining = True
+        _log.info("draining: %d conversations end their replies, within %.0f s", self.sessions, self._settings.drain_s)
+        try:
+            async with asyncio.timeout(self._settings.drain_s):
+                await asyncio.gather(*(call.finish() for call in self._calls()))
+        except TimeoutError:
+            _log.warning("%d conversations had not ended their replies; leaving anyway", self.sessions)
 
     async def disconnect(self) -> None:
         """Take no more callers, and close every conversation with 1001; what takes longer than the limit is dropped."""
@@ -130,10 +195,17 @@ class Server:
         except TimeoutError:
             _log.warning("not every connection had ended within %.0f s; leaving anyway", CLOSE_LIMIT_S)
 
+    def _calls(self) -> set[Call]:
+        return self._active | cast(set[Call], self._websockets.connections)
+
     async def _load_engine(self) -> None:
         started = time.monotonic()
-        self._engine = await self._load(self._note_loading)
-        _log.info("ready after %.1f s", time.monotonic() - started)
+        engine = await self._load(self._note_loading)
+        if self._measure is not None and self._settings.limits.sessions is None:
+            self._note_loading("measurement of this machine")
+            self._room.measured = await self._measure(engine)
+        self._engine = engine
+        _log.info("ready after %.1f s; %s", time.monotonic() - started, self._room.told())
 
     def _note_loading(self, what: str) -> None:
         self._what_loads = what
@@ -142,92 +214,137 @@ class Server:
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """The HTTP answer; None lets the upgrade to a websocket go on."""
         path, _, query = request.path.partition("?")
-        if path == "/":
-            return connection.respond(HTTPStatus.OK, "Ok")
-        if path == "/health":
-            return self._health(connection, request) if self._engine else self._busy(connection, self._loads())
-        if path not in REALTIME_PATHS + ENDPOINT_PATHS:
-            return connection.respond(HTTPStatus.NOT_FOUND, f"nothing is served at {path!r}; there are: {ROUTES}\n")
+        try:
+            match path:
+                case "/":
+                    return connection.respond(HTTPStatus.OK, "Ok")
+                case "/health":
+                    return self._health(connection, request)
+                case "/ready":
+                    return self._ready(connection)
+                case "/metrics":
+                    self._door.holder(request.headers)
+                    return self._expose(connection)
+                case _ if path in REALTIME_PATHS + ENDPOINT_PATHS:
+                    self._admit(cast(Call, connection), request, path, query)
+                    return None
+                case _:
+                    return connection.respond(
+                        HTTPStatus.NOT_FOUND, f"nothing is served at {path!r}; there are: {ROUTES}\n"
+                    )
+        except RefusedError as refused:
+            self._metrics.refusals.labels(refused.status.value).inc()
+            if refused.limit:
+                self._metrics.limits.labels(refused.limit).inc()
+            response = connection.respond(refused.status, refused.text)
+            response.headers.update(refused.headers)
+            return response
+
+    def _admit(self, call: Call, request: Request, path: str, query: str) -> None:
+        """Let a caller in, or raise `RefusedError`."""
+        self._door.check_origin(request.headers)
+        call.holder = self._door.holder(request.headers)
         if path in ENDPOINT_PATHS:
             try:
                 endpoint_settings(query, self._settings.languages)
             except ValueError as error:
-                return connection.respond(HTTPStatus.BAD_REQUEST, f"{error}\n")
-        if self._engine is None:
-            return self._busy(connection, self._loads())
-        if self.sessions >= self._settings.max_sessions:
-            return self._busy(connection, f"all {self._settings.max_sessions} sessions are taken; try again later\n")
-        return None
+                raise RefusedError(HTTPStatus.BAD_REQUEST, f"{error}\n") from None
+        if self.state != "ready":
+            raise unavailable(self._why_not_ready())
+        self._room.check(call.holder, [other.holder for other in self._calls()])
 
     def _health(self, connection: ServerConnection, request: Request) -> Response:
         """`Ok`, as the original container answers; whoever asks for JSON is told what is running, too."""
-        if self._engine is None or request.headers.get("Accept") != "application/json":
+        if self._engine is None:
+            raise unavailable(self._why_not_ready())
+        if request.headers.get("Accept") != "application/json":
             return connection.respond(HTTPStatus.OK, "Ok")
         profile = self._engine.profile
+        return respond_json(
+            connection,
+            HTTPStatus.OK,
+            {
+                "status": "ready",
+                "version": metadata.version("s2s-gate"),
+                "profile": profile.name,
+                "stt": profile.speech_to_text.model,
+                "lm": profile.language_model.engines,
+                "tts": profile.text_to_speech.engines,
+            },
+        )
+
+    def _ready(self, connection: ServerConnection) -> Response:
+        """Whether new callers are taken, how many there are and may be, and why not more."""
         told = {
-            "status": "ready",
-            "version": metadata.version("s2s-gate"),
-            "profile": profile.name,
-            "stt": profile.speech_to_text.model,
-            "lm": profile.language_model.engines,
-            "tts": profile.text_to_speech.engines,
+            "state": self.state,
+            "sessions": self.sessions,
+            "capacity": self._room.most,
+            "limited_by": self._room.limited_by,
         }
-        response = connection.respond(HTTPStatus.OK, json.dumps(told))
-        del response.headers["Content-Type"]
-        response.headers["Content-Type"] = "application/json"
+        if self.state == "ready":
+            return respond_json(connection, HTTPStatus.OK, told)
+        response = respond_json(
+            connection, HTTPStatus.SERVICE_UNAVAILABLE, told | {"why": self._why_not_ready().strip()}
+        )
+        response.headers.update(unavailable("").headers)
         return response
 
-    def _loads(self) -> str:
-        return f"loading: {self._what_loads}\n"
+    def _expose(self, connection: ServerConnection) -> Response:
+        """The metrics, as Prometheus reads them."""
+        most = self._room.most
+        self._metrics.ready.set(self.state == "ready")
+        self._metrics.sessions.set(self.sessions)
+        self._metrics.capacity.set(math.inf if most is None else most)
+        if self._engine is not None:
+            self._metrics.jobs(self._engine.jobs())
+        return respond(connection, HTTPStatus.OK, self._metrics.text(), metrics.CONTENT_TYPE)
 
-    def _busy(self, connection: ServerConnection, why: str) -> Response:
-        response = connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, why)
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
-        return response
+    def _why_not_ready(self) -> str:
+        return "the server is leaving; try again later\n" if self._draining else f"loading: {self._what_loads}\n"
 
-    async def _handle(self, websocket: ServerConnection) -> None:
+    async def _handle(self, connection: ServerConnection) -> None:
         """One conversation, from the upgrade until all of it is freed."""
-        if self._engine is None or websocket.request is None:
+        call = cast(Call, connection)
+        if self._engine is None or call.request is None:
             raise AssertionError("an upgrade is let through only with an engine, and has a request")
-        path, _, query = websocket.request.path.partition("?")
-        number, started = next(self._numbers), time.monotonic()
-        self._active.add(websocket)
-        _log.info("session %d: %s opened, %d in all", number, path, self.sessions)
+        path, _, query = call.request.path.partition("?")
+        started = time.monotonic()
+        SESSION.set(next(self._numbers))
+        self._active.add(call)
+        self._metrics.opened.labels(path).inc()
+        _log.info("%s opened%s, %d in all", path, f" by {call.holder}" if call.holder else "", self.sessions)
         try:
             if path in ENDPOINT_PATHS:
-                await serve_endpoint(websocket, self._engine, self._settings.languages, query, self._clock)
+                await call.hold(serve_endpoint(call, self._engine, self._settings.languages, query, self._clock))
             else:
-                await serve_realtime(websocket, self._engine, self._settings.languages, query)
-        except* SlowClientError as slow:
-            _log.warning("session %d: %s", number, slow.exceptions[0])
+                await call.hold(serve_realtime(call, self._engine, self._settings.languages, query))
+        except* LimitError as limits:
+            await self._close_for(_leaf(limits), call, path)
         except* Exception:
-            _log.exception("session %d failed", number)
-            await websocket.close(CloseCode.INTERNAL_ERROR, "the server failed; its log says why")
+            _log.exception("failed")
+            self._metrics.errors.labels("server_failed").inc()
+            await call.close(CloseCode.INTERNAL_ERROR, "the server failed; its log says why")
         finally:
-            self._active.discard(websocket)
+            self._active.discard(call)
             lasted_s = time.monotonic() - started
-            _log.info("session %d: closed (%s) after %.1f s", number, websocket.close_code, lasted_s)
+            await call.close()
+            code = call.ended_with
+            if code == CloseCode.MESSAGE_TOO_BIG:
+                self._metrics.limits.labels(Limit.FRAME).inc()
+            self._metrics.closed.labels(code).inc()
+            self._metrics.session_seconds.observe(lasted_s)
+            _log.info("closed (%s) after %.1f s", code, lasted_s)
+
+    async def _close_for(self, error: LimitError, call: Call, path: str) -> None:
+        _log.warning("%s: %s", error.limit, error)
+        with suppress(ConnectionClosed, LimitError):
+            if path in REALTIME_PATHS:
+                await call.send(last_words(error))
+        timely = error.limit in (Limit.IDLE, Limit.DURATION)
+        code = CloseCode.GOING_AWAY if timely else CloseCode.POLICY_VIOLATION
+        await call.close(code, str(error).encode()[:_LONGEST_REASON].decode(errors="ignore"))
 
 
-async def serve_until_signalled(
-    server: Server, on_ready: Callable[[Server], None], on_stopped: Callable[[], None]
-) -> None:
-    """Serve until SIGTERM or SIGINT; raises what entering or loading raised.
-
-    `on_stopped` is called when every conversation is closed, before the models are let go.
-    """
-    signalled = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signal_number, signalled.set)
-    async with server:
-        ready = asyncio.create_task(server.ready())
-        stop = asyncio.create_task(signalled.wait())
-        await asyncio.wait({ready, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if not stop.done():
-            await ready
-            on_ready(server)
-        await stop
-        ready.cancel()
-        await server.disconnect()
-        _log.info("stopped")
-        on_stopped()
+def _leaf(group: BaseExceptionGroup[LimitError]) -> LimitError:
+    first = group.exceptions[0]
+    return _leaf(first) if isinstance(first, BaseExceptionGroup) else first

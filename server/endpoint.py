@@ -23,7 +23,8 @@ from pipeline.engine import Engine
 from pipeline.events import ReplyAudio, ReplyDone, ReplyStarted
 from pipeline.languages import Language, parse_language
 from pipeline.settings import ConversationSettings
-from server.duplex import converse, send
+from server.call import Call
+from server.duplex import converse
 
 DONE = b"DONE"
 BLOCK = 512
@@ -55,12 +56,10 @@ def endpoint_settings(query: str, languages: tuple[Language, ...]) -> Conversati
     return ConversationSettings(languages=languages, voice=asked.get("voice", [None])[0])
 
 
-async def serve_endpoint(
-    websocket: ServerConnection, engine: Engine, languages: tuple[Language, ...], query: str, clock: Clock
-) -> None:
+async def serve_endpoint(call: Call, engine: Engine, languages: tuple[Language, ...], query: str, clock: Clock) -> None:
     """Hold one conversation until the client leaves, or breaks the protocol and is closed with the reason."""
-    async with Conversation(engine, endpoint_settings(query, languages)) as conversation:
-        await EndpointConnection(websocket, conversation, clock).run()
+    async with call.conversation(engine, endpoint_settings(query, languages)) as conversation:
+        await EndpointConnection(call, conversation, clock).run()
 
 
 class EndpointConnection:
@@ -143,14 +142,14 @@ class Loudspeaker:
         await self.play(np.zeros(0, dtype=np.float32), last=True)
         if self.playing:
             await self._wait_until(self._played_at_s)
-            await send(self._websocket, DONE)
+            await self._websocket.send(DONE)
             self.playing = False
 
     async def _send_when_due(self, frame: bytes) -> None:
         await self._wait_until(self._played_at_s - CUSHION_S)
         self.playing = True
         # The one frame that the client would take for the end of the reply: its lowest bit is inaudible.
-        await send(self._websocket, b"EONE" if frame == DONE else frame)
+        await self._websocket.send(b"EONE" if frame == DONE else frame)
         self._played_at_s = max(self._played_at_s, self._clock.now()) + self.block / INPUT_RATE_HZ
 
     async def _wait_until(self, at_s: float) -> None:

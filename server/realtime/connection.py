@@ -7,13 +7,13 @@ import json
 from contextlib import suppress
 from urllib.parse import parse_qs
 
-from websockets.asyncio.server import ServerConnection
-
 from pipeline.conversation import Conversation
 from pipeline.engine import Engine
 from pipeline.errors import AudioBufferFullError, NothingToCommitError, ReplyActiveError
 from pipeline.languages import Language
-from server.duplex import converse, send
+from server.call import Call
+from server.duplex import converse
+from server.limits import LimitError, TooFastError
 from server.realtime.events import error_event, new_id
 from server.realtime.formats import InputStream
 from server.realtime.items import Items
@@ -38,9 +38,7 @@ from server.realtime.session import JsonObject, Session
 from server.realtime.telling import Telling
 
 
-async def serve_realtime(
-    websocket: ServerConnection, engine: Engine, languages: tuple[Language, ...], query: str
-) -> None:
+async def serve_realtime(call: Call, engine: Engine, languages: tuple[Language, ...], query: str) -> None:
     """Hold one conversation until the client leaves.
 
     Args:
@@ -49,13 +47,18 @@ async def serve_realtime(
     """
     model = parse_qs(query).get("model", [engine.profile.name])[0]
     session = Session(model=model)
-    async with Conversation(engine, session.conversation_settings(languages)) as conversation:
-        await RealtimeConnection(websocket, conversation, session, languages).run()
+    async with call.conversation(engine, session.conversation_settings(languages)) as conversation:
+        await RealtimeConnection(call, conversation, session, languages).run()
+
+
+def last_words(error: LimitError) -> str:
+    """What a client is told before its connection is closed for a limit."""
+    return _told(error_event(ProtocolError(error.code, str(error))))
 
 
 class RealtimeConnection:
     def __init__(
-        self, websocket: ServerConnection, conversation: Conversation, session: Session, languages: tuple[Language, ...]
+        self, websocket: Call, conversation: Conversation, session: Session, languages: tuple[Language, ...]
     ) -> None:
         self._websocket = websocket
         self._conversation = conversation
@@ -78,6 +81,7 @@ class RealtimeConnection:
                 await self._take(event)
             except ProtocolError as error:
                 error.event_id = error.event_id or event_id
+                self._websocket.metrics.errors.labels(error.code).inc()
                 await self._send(error_event(error))
 
     async def _tell(self) -> None:
@@ -146,10 +150,12 @@ class RealtimeConnection:
                 await asyncio.sleep(0)
         except AudioBufferFullError as error:
             raise ProtocolError("input_audio_buffer_full", str(error), param="audio") from None
+        except TooFastError as error:
+            raise ProtocolError(error.code, str(error), param="audio") from None
 
     async def _commit(self) -> None:
         # A full buffer is what a commit empties; the filter's tail is then no loss.
-        with suppress(AudioBufferFullError):
+        with suppress(AudioBufferFullError, TooFastError):
             await self._conversation.feed(self._input.flush())
         try:
             await self._conversation.commit()
@@ -188,4 +194,8 @@ class RealtimeConnection:
         return {"type": kind, "session": {"id": self._session_id, "object": "realtime.session", **session}}
 
     async def _send(self, event: JsonObject) -> None:
-        await send(self._websocket, json.dumps({"event_id": new_id("event"), **event}, ensure_ascii=False))
+        await self._websocket.send(_told(event))
+
+
+def _told(event: JsonObject) -> str:
+    return json.dumps({"event_id": new_id("event"), **event}, ensure_ascii=False)

@@ -49,7 +49,17 @@ def start(log: Path, *options: str) -> ServerProcess:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    command = [sys.executable, "-c", "from cli import main; main()", "serve", "--port", str(port), *options]
+    command = [
+        sys.executable,
+        "-c",
+        "from cli import main; main()",
+        "serve",
+        "--port",
+        str(port),
+        "--max-sessions",
+        "8",
+    ]
+    command += options
     with log.open("wb") as output:
         return ServerProcess(port, subprocess.Popen(command, stdout=output, stderr=output))
 

@@ -95,8 +95,8 @@ class Talker:
 
 
 @asynccontextmanager
-async def _talk(server: Server, path: str = "/v1/realtime") -> AsyncIterator[Talker]:
-    async with connect(f"ws://127.0.0.1:{server.port}{path}") as websocket:
+async def _talk(server: Server, path: str = "/v1/realtime", **settings: Any) -> AsyncIterator[Talker]:
+    async with connect(f"ws://127.0.0.1:{server.port}{path}", **settings) as websocket:
         talker = Talker(websocket)
         await talker.until("session.created")
         yield talker
@@ -117,13 +117,13 @@ async def _running(
 
 @pytest.fixture
 def running() -> Callable[..., AbstractAsyncContextManager[Server]]:
-    """`async with running(engine, clock=..., max_sessions=...) as server`: warm, on a free port."""
+    """`async with running(engine, clock=..., limits=..., tokens=...) as server`: warm, on a free port."""
     return _running
 
 
 @pytest.fixture
 def talk() -> Callable[..., AbstractAsyncContextManager[Talker]]:
-    """`async with talk(server) as talker`: connected, and `session.created` has come."""
+    """`async with talk(server, additional_headers=...) as talker`: connected, and `session.created` has come."""
     return _talk
 
 

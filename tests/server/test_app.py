@@ -16,13 +16,15 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from pipeline.engine import Engine
 from pipeline.testing import scripted_engine
 from server.app import Server, ServerSettings
+from server.limits import Limits
 
 ALL_PATHS = ["/v1/realtime", "/realtime", "/ws", "//ws"]
 
 SERVE_SCRIPTED = """
 import asyncio
 from pipeline.testing import scripted_engine
-from server.app import Server, ServerSettings, serve_until_signalled
+from server.app import Server, ServerSettings
+from server.signals import serve_until_signalled
 
 async def load(on_loading):
     return scripted_engine()
@@ -113,7 +115,7 @@ async def test_an_unknown_path_names_the_routes(running: Any) -> None:
 
 @pytest.mark.asyncio
 async def test_a_caller_too_many_is_refused_and_a_leaver_makes_room(running: Any, talk: Any) -> None:
-    async with running(max_sessions=1) as server:
+    async with running(limits=Limits(sessions=1)) as server:
         async with talk(server):
             refused = (await refusal(server, "/ws")).response
             assert refused.status_code == 503

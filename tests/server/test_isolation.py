@@ -8,7 +8,6 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,10 +16,9 @@ from websockets.exceptions import ConnectionClosed
 
 from pipeline.conversation import Conversation
 from pipeline.lm.base import Message
-from pipeline.profiles import load_profile
 from pipeline.testing import Script, scripted_engine
-from server import duplex
-from server.app import MAX_FRAME_BYTES, Server
+from server.app import Server
+from server.limits import Limits
 
 LONG = "And so on and so on. " * 200
 
@@ -113,7 +111,7 @@ async def a_huge_frame(server: Server) -> None:
 async def a_frame_just_too_long(server: Server) -> None:
     websocket = await connect(f"ws://127.0.0.1:{server.port}/ws")
     with suppress(ConnectionClosed):
-        await websocket.send(bytes(MAX_FRAME_BYTES + 2))
+        await websocket.send(bytes(Limits().frame_bytes + 2))
     assert await close_code(websocket) == 1009
 
 
@@ -177,21 +175,3 @@ async def test_a_client_that_does_not_read_slows_only_itself(running: Any, talk:
         assert server.sessions == 2
         reset(stuck)
         await freed(server, left=1)
-
-
-@pytest.mark.asyncio
-async def test_a_client_that_does_not_read_for_too_long_is_cut(
-    running: Any, talk: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(duplex, "SEND_LIMIT_S", 0.05)
-    # Sent as fast as they are made, replies fill the buffers of whoever does not read them.
-    profile = load_profile("embedded")
-    unpaced = replace(profile, text_to_speech=replace(profile.text_to_speech, lead_s=300.0))
-    engine = scripted_engine(Script(reply=lambda messages: LONG), profile=unpaced)
-    async with running(engine) as server:
-        stuck = await connect(f"ws://127.0.0.1:{server.port}/v1/realtime", max_queue=1).__aenter__()
-        await stuck.send('{"type": "response.create"}')
-        while not server.sessions:
-            await asyncio.sleep(0)
-        await freed(server, left=0)
-        stuck.transport.abort()

@@ -1,0 +1,154 @@
+"""A conversation as its operator sees it: how fast its audio comes, whether it owes a reply, what became of turns."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+
+from pipeline import Conversation, ConversationSettings, Engine
+from pipeline.audio import INPUT_RATE_HZ, FloatArray
+from pipeline.events import (
+    Event,
+    ReplyAudio,
+    ReplyDone,
+    ReplyStarted,
+    Transcribed,
+    TurnCommitted,
+    TurnEmpty,
+    TurnFailed,
+)
+from server.limits import Limit, LimitError, Limits, TooFastError
+from server.logs import TURN
+from server.metrics import Metrics
+
+_log = logging.getLogger("server")
+
+
+class Pace:
+    """A client's audio against the clock: what is ahead of it drains at one second a second.
+
+    Args:
+        most_s: how much may be ahead.
+        refused_s: how much is refused before it is too much.
+        clock: seconds.
+    """
+
+    def __init__(self, most_s: float, refused_s: float, clock: Callable[[], float]) -> None:
+        self._most_s = most_s
+        self._refusable_s = refused_s
+        self._clock = clock
+        self._ahead_s = 0.0
+        self._at_s = clock()
+
+    def take(self, seconds: float) -> None:
+        """Note so much more audio.
+
+        Raises:
+            TooFastError: it is too far ahead, and must not be taken.
+            LimitError: so much was refused already that the caller has to leave.
+        """
+        now_s = self._clock()
+        self._ahead_s = max(0.0, self._ahead_s - (now_s - self._at_s))
+        self._at_s = now_s
+        if self._ahead_s + seconds <= self._most_s:
+            self._ahead_s += seconds
+            return
+        self._refusable_s -= seconds
+        why = f"audio is {self._ahead_s:.0f} s ahead of the clock"
+        if self._refusable_s < 0:
+            raise LimitError(Limit.AUDIO_AHEAD, f"{why} and more keeps coming", code=TooFastError.CODE)
+        raise TooFastError(f"{why}, {self._most_s:.0f} s are the most; this is refused, send in real time")
+
+
+class WatchedConversation(Conversation):
+    """Everything else is as the pipeline has it."""
+
+    def __init__(self, engine: Engine, settings: ConversationSettings, limits: Limits, metrics: Metrics) -> None:
+        super().__init__(engine, settings)
+        self._watch = _Watch(self, engine.profile.turns.longest_turn_s, limits, metrics)
+
+    async def feed(self, samples_16k: FloatArray) -> None:
+        self._watch.heard(samples_16k.size / INPUT_RATE_HZ)
+        await super().feed(samples_16k)
+
+    async def events(self) -> AsyncIterator[Event]:
+        async for event in super().events():
+            self._watch.begins(event)
+            yield event
+            self._watch.told(event)  # whoever consumes the events has done with this one
+
+    async def replied(self) -> None:
+        """Wait until no reply is under way, and none is owed to a turn that is over."""
+        await self._watch.replied(self.reply_active)
+
+
+class _Watch:
+    def __init__(self, conversation: Conversation, longest_turn_s: float, limits: Limits, metrics: Metrics) -> None:
+        self._conversation = conversation
+        self._metrics = metrics
+        clock = asyncio.get_running_loop().time
+        self._pace = Pace(longest_turn_s + limits.audio_ahead_s, limits.refused_audio_s, clock)
+        self._owed: set[int | None] = set()
+        """Turns without their reply, and None for a reply that was asked for without speech."""
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._first_audio_s: float | None = None
+
+    def heard(self, seconds: float) -> None:
+        try:
+            self._pace.take(seconds)
+        except LimitError as error:
+            self._metrics.limits.labels(error.limit).inc()
+            raise
+
+    def begins(self, event: Event) -> None:
+        """Somebody is about to be told this."""
+        match event:
+            case TurnCommitted(turn=turn) | ReplyStarted(turn=turn):
+                TURN.set(turn)
+                self._owed.add(turn)
+                self._settled.clear()
+            case ReplyAudio() if self._first_audio_s is None:
+                self._first_audio_s = self._conversation.input_position_s()
+
+    def told(self, event: Event) -> None:
+        match event:
+            case Transcribed(turn=turn):
+                self._metrics.turns.labels("transcribed").inc()
+                if not self._conversation.settings.reply_to_turns:
+                    self._settle(turn)
+            case TurnEmpty(turn=turn):
+                self._metrics.turns.labels("empty").inc()
+                self._settle(turn)
+            case TurnFailed(turn=turn, stage=stage):
+                self._metrics.errors.labels(f"{stage}_failed").inc()
+                if stage == "speech_to_text":
+                    self._metrics.turns.labels("failed").inc()
+                    self._settle(turn)
+            case ReplyDone():
+                self._reply_done(event)
+
+    async def replied(self, active: bool) -> None:
+        if active:
+            self._settled.clear()  # it may not have been told of yet
+        await self._settled.wait()
+
+    def _reply_done(self, reply: ReplyDone) -> None:
+        self._metrics.replies.labels(reply.status).inc()
+        self._metrics.stages(reply.trace)
+        first_s, ended_s = self._first_audio_s, reply.trace.speech_end_s
+        self._first_audio_s = None
+        if first_s is not None and ended_s is not None:
+            self._metrics.first_audio_seconds.observe(max(0.0, first_s - ended_s))
+            _log.info("reply %s, its first audio %.2f s after the end of speech", reply.status, first_s - ended_s)
+        else:
+            _log.info("reply %s", reply.status)
+        # A turn after which the caller went on speaking is answered with the next.
+        self._owed = {turn for turn in self._owed if turn is not None and turn > (reply.turn or 0)}
+        self._settle(reply.turn)
+
+    def _settle(self, turn: int | None) -> None:
+        self._owed.discard(turn)
+        if not self._owed:
+            self._settled.set()
