@@ -47,6 +47,7 @@ ROUTES = "GET /, GET /health, GET /ready, GET /metrics, websocket /v1/realtime (
 
 CLOSE_LIMIT_S = 5.0
 """How long conversations may take to end, and then the models."""
+_CLOSE_CODES = frozenset(CloseCode)
 _LONGEST_REASON = 120
 """Bytes of the reason in a close frame, of which the protocol allows 123."""
 
@@ -171,7 +172,7 @@ class Server:
         except TokenError as error:
             _log.error("%s; the tokens from before stay good", error)
         else:
-            _log.info("%d tokens are good now", len(self._settings.tokens))
+            _log.info("the tokens were read anew; listed: %d", len(self._settings.tokens))
 
     async def drain(self) -> None:
         """Take no more callers, and close each conversation with 1001 when the replies that it is owed have ended.
@@ -331,7 +332,8 @@ class Server:
             code = call.ended_with
             if code == CloseCode.MESSAGE_TOO_BIG:
                 self._metrics.limits.labels(Limit.FRAME).inc()
-            self._metrics.closed.labels(code).inc()
+            # A client may close with any code that it makes up.
+            self._metrics.closed.labels(code if code in _CLOSE_CODES else "other").inc()
             self._metrics.session_seconds.observe(lasted_s)
             _log.info("closed (%s) after %.1f s", code, lasted_s)
 

@@ -52,7 +52,7 @@ class Door:
     def log_who_may_come(self, host: str) -> None:
         """At the start, for a server that listens on `host`."""
         if self._tokens:
-            _log.info("whoever has one of %d tokens may connect", len(self._tokens))
+            _log.info("a token is needed to connect; listed: %d", len(self._tokens))
         elif _is_loopback(host):
             _log.info("whoever is on this machine may connect: there are no tokens")
         else:

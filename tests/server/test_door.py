@@ -144,9 +144,9 @@ async def test_pages_of_other_hosts_need_to_be_allowed(
     ("host", "tokens", "level", "says"),
     [
         ("127.0.0.1", "", logging.INFO, "whoever is on this machine may connect"),
-        ("127.0.0.1", "one,two", logging.INFO, "one of 2 tokens"),
+        ("127.0.0.1", "one,two", logging.INFO, "a token is needed to connect; listed: 2"),
         ("0.0.0.0", "", logging.WARNING, "whoever reaches 0.0.0.0 may connect"),  # noqa: S104 -- what is warned of
-        ("0.0.0.0", "one,two", logging.INFO, "one of 2 tokens"),  # noqa: S104
+        ("0.0.0.0", "one,two", logging.INFO, "a token is needed to connect; listed: 2"),  # noqa: S104
     ],
 )
 async def test_who_may_come_is_logged_at_the_start(

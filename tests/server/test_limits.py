@@ -216,6 +216,33 @@ async def test_audio_ahead_on_realtime_is_refused_then_told_and_closed_when_it_g
         assert (await hits(server))["audio_ahead"] >= 2
 
 
+@pytest.mark.asyncio
+async def test_a_turn_that_was_taken_is_not_lost_for_the_tail_of_its_audio(
+    running: Any, talk: Any, question: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(pace: Pace, seconds: float) -> None:
+        raise TooFastError("not even these few milliseconds of the resampler's")
+
+    async with running() as server, talk(server) as talker:
+        await talker.update(audio={"input": {"turn_detection": None}})
+        await talker.append(question(24_000))
+        await talker.send("conversation.item.retrieve", item_id="none")
+        await talker.until("error")  # the audio was taken
+        monkeypatch.setattr(Pace, "take", refuse)
+        await talker.send("input_audio_buffer.commit")
+        await talker.until("input_audio_buffer.committed")
+
+
+@pytest.mark.asyncio
+async def test_a_recording_as_long_as_the_longest_turn_may_come_at_once(running: Any) -> None:
+    async with running(limits=Limits()) as server:
+        async with connect(f"ws://127.0.0.1:{server.port}/ws") as websocket:
+            for _ in range(round(PROFILE.turns.longest_turn_s)):
+                await websocket.send(bytes(2 * 16_000))
+            await websocket.send(b"")
+        assert await hits(server) == {}
+
+
 async def flood(append: Callable[[bytes], Any], pcm: bytes) -> None:
     try:
         while True:

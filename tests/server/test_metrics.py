@@ -81,6 +81,18 @@ async def test_cancellations_failures_and_empty_turns_are_counted(running: Any, 
 
 
 @pytest.mark.asyncio
+async def test_a_client_cannot_make_up_series(running: Any) -> None:
+    async with running() as server:
+        for code in (4001, 4002, 1000):
+            async with connect(f"ws://127.0.0.1:{server.port}/ws") as websocket:
+                await websocket.close(code)
+        while (told := await samples(server))["s2s_session_seconds_count",] < 3:
+            await asyncio.sleep(0.01)
+        closed = {key[1]: value for key, value in told.items() if key[0] == "s2s_sessions_closed_total"}
+        assert closed == {"1000": 1, "other": 2}
+
+
+@pytest.mark.asyncio
 async def test_what_waits_for_a_model_is_told(running: Any) -> None:
     engine = scripted_engine(Script(hearing_s=600.0))
     async with running(engine) as server:

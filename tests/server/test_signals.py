@@ -173,7 +173,7 @@ async def test_sighup_reads_the_tokens_anew(tmp_path: Path) -> None:
             await server.connect("/ws", additional_headers=headers).__aenter__()
         file.write_text("new-secret")
         server.process.send_signal(signal.SIGHUP)
-        await server.until_logged("1 tokens are good now")
+        await server.until_logged("read anew; listed: 1")
         async with server.connect("/ws", additional_headers=headers):
             pass
         server.process.send_signal(signal.SIGTERM)
