@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -33,6 +34,19 @@ _WARM_UP_TEXT = {
     Language.JA: "こんにちは、お電話ありがとうございます。",
     Language.KO: "안녕하세요, 전화해 주셔서 감사합니다.",
 }
+
+
+STUCK_S = 60.0
+"""No job of a model takes nearly so long on a machine that can hold a conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """Jobs of one worker that wait, and that are running, and for how long the oldest of those has been."""
+
+    waiting: int
+    running: int
+    longest_s: float
 
 
 class Engine:
@@ -78,9 +92,17 @@ class Engine:
                 async for _ in spoken:
                     pass
 
-    def jobs(self) -> dict[str, tuple[int, int]]:
-        """How many jobs wait for each worker, and how many it is at."""
-        return {name: (worker.waiting, worker.running) for name, worker in self._workers.named.items()}
+    def jobs(self) -> dict[str, Jobs]:
+        """What each worker, by its name, has to do."""
+        return {
+            name: Jobs(worker.waiting, worker.running, worker.longest_s())
+            for name, worker in self._workers.named.items()
+        }
+
+    def stuck(self) -> str | None:
+        """The name of a worker that will not come back from its job, as far as one can tell. A thread cannot be ended
+        from outside: only another process helps."""
+        return next((name for name, jobs in self.jobs().items() if jobs.longest_s > STUCK_S), None)
 
     def voice_activity(self) -> VoiceActivityStream:
         """A detector for one conversation; fast enough to be called on the event loop."""

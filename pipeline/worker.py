@@ -95,6 +95,7 @@ class _Job:
         self, produce: Callable[[Stop], Iterator[object]], deadline_s: float, extends: Callable[[object], float]
     ) -> None:
         self.deadline_s = deadline_s
+        self.began_s = 0.0
         self.stop = Stop()
         # Bounded by what one job can make: a clause of speech, a reply of a few dozen tokens.
         self.pieces: asyncio.Queue[object] = asyncio.Queue()
@@ -146,6 +147,11 @@ class Worker:
     def running(self) -> int:
         """Jobs that have begun, and not yet ended."""
         return len(self._running)
+
+    def longest_s(self) -> float:
+        """For how long the oldest of these jobs has been running; 0 where there is none."""
+        now_s = asyncio.get_running_loop().time()
+        return max((now_s - job.began_s for job in self._running), default=0.0)
 
     async def run(self, call: Callable[[Stop], T], *, deadline_s: float) -> T:
         """The result of `call`. To cancel the caller is to stop the job, begun or not.
@@ -235,6 +241,7 @@ class Worker:
             self._note_most_urgent()
             self._free -= 1
             self._running.add(job)
+            job.began_s = asyncio.get_running_loop().time()
             future = self._runner.start(partial(job.iterate, self._outranked), job.pieces.put_nowait, job.stop)
             future.add_done_callback(partial(self._ended, job))
 

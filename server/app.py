@@ -156,10 +156,13 @@ class Server:
         return len(self._calls())
 
     @property
-    def state(self) -> Literal["loading", "ready", "draining"]:
+    def state(self) -> Literal["loading", "ready", "stuck", "draining"]:
+        """`stuck`: a model does not come back from its work, and the process should be replaced."""
         if self._draining:
             return "draining"
-        return "ready" if self._engine else "loading"
+        if self._engine is None:
+            return "loading"
+        return "stuck" if self._engine.stuck() else "ready"
 
     async def ready(self) -> None:
         """Wait until the engine is warm; raises what its loading raised."""
@@ -256,7 +259,7 @@ class Server:
 
     def _health(self, connection: ServerConnection, request: Request) -> Response:
         """`Ok`, as the original container answers; whoever asks for JSON is told what is running, too."""
-        if self._engine is None:
+        if self._engine is None or self._engine.stuck():
             raise unavailable(self._why_not_ready())
         if request.headers.get("Accept") != "application/json":
             return connection.respond(HTTPStatus.OK, "Ok")
@@ -297,11 +300,15 @@ class Server:
         self._metrics.sessions.set(self.sessions)
         self._metrics.capacity.set(math.inf if most is None else most)
         if self._engine is not None:
-            self._metrics.jobs(self._engine.jobs())
+            self._metrics.workers(self._engine.jobs())
         return respond(connection, HTTPStatus.OK, self._metrics.text(), metrics.CONTENT_TYPE)
 
     def _why_not_ready(self) -> str:
-        return "the server is leaving; try again later\n" if self._draining else f"loading: {self._what_loads}\n"
+        if self._draining:
+            return "the server is leaving; try again later\n"
+        if self._engine is not None and (worker := self._engine.stuck()) is not None:
+            return f"stuck: the {worker} does not come back from its work; restart the server\n"
+        return f"loading: {self._what_loads}\n"
 
     async def _handle(self, connection: ServerConnection) -> None:
         """One conversation, from the upgrade until all of it is freed."""

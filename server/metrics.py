@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
+from pipeline.engine import Jobs
 from pipeline.events import Trace
 from server.limits import Limit
 
@@ -58,6 +59,7 @@ class Metrics:
         )
         self._waiting = self._gauge("s2s_worker_jobs_waiting", "Jobs that wait for a model.", "worker")
         self._running = self._gauge("s2s_worker_jobs_running", "Jobs that a model is at.", "worker")
+        self._longest = self._gauge("s2s_worker_job_seconds", "For how long the oldest of these has been.", "worker")
         self.errors = self._counter("s2s_errors", "Errors told to clients, and failures of models, by code.", "code")
         self.refusals = self._counter("s2s_refusals", "Requests and upgrades that were refused.", "status")
         self.limits = self._counter("s2s_limits_hit", "How often a limit was hit.", "limit")
@@ -71,11 +73,12 @@ class Metrics:
             if begin_s is not None and end_s is not None:
                 self._stages.labels(stage).observe(max(0.0, end_s - begin_s))
 
-    def jobs(self, jobs: Mapping[str, tuple[int, int]]) -> None:
-        """Note how many jobs wait for each worker, and how many it is at."""
-        for worker, (waiting, running) in jobs.items():
-            self._waiting.labels(worker).set(waiting)
-            self._running.labels(worker).set(running)
+    def workers(self, jobs: Mapping[str, Jobs]) -> None:
+        """Note what each worker, by its name, has to do."""
+        for worker, found in jobs.items():
+            self._waiting.labels(worker).set(found.waiting)
+            self._running.labels(worker).set(found.running)
+            self._longest.labels(worker).set(found.longest_s)
 
     def text(self) -> str:
         return generate_latest(self._registry).decode()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from pipeline.capacity import Capacity
 from pipeline.engine import Engine
@@ -113,6 +114,30 @@ async def test_what_waits_for_a_model_is_told(running: Any) -> None:
             "language-model",
             "text-to-speech",
         }
+
+
+@pytest.mark.asyncio
+async def test_a_model_that_hangs_is_told_until_it_comes_back(running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.engine.STUCK_S", 0.05)
+    engine = scripted_engine(Script(hearing_s=600.0))
+    async with running(engine) as server:
+        hanging = asyncio.create_task(engine.transcribe(np.zeros(16_000, np.float32), {}, deadline_s=0.0))
+        while (health := await get(server, "/health")).status_code == 200:
+            await asyncio.sleep(0.01)
+        assert "stuck: the speech-to-text" in health.text
+        ready = await get(server, "/ready")
+        assert (ready.status_code, ready.json()["state"]) == (503, "stuck")
+        assert ready.json()["why"] in health.text
+        told = await samples(server)
+        assert told["s2s_ready",] == 0
+        assert told["s2s_worker_job_seconds", "speech-to-text"] > 0.05
+        assert told["s2s_worker_job_seconds", "text-to-speech"] == 0
+        with pytest.raises(InvalidStatus):
+            await connect(f"ws://127.0.0.1:{server.port}/ws", proxy=None).__aenter__()
+        hanging.cancel()
+        while (await get(server, "/ready")).status_code != 200:
+            await asyncio.sleep(0.01)
+        assert (await get(server, "/health")).text == "Ok"
 
 
 @pytest.mark.asyncio
