@@ -6,11 +6,14 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
+import numpy as np
+
 from client import endpoint, realtime
-from client.audio import FloatArray, safe_samples
+from client.audio import FloatArray
+from client.clip_guard import ClipGuard, safe_samples
 from client.connection import say_nothing
 from client.endpoint import EndpointClient
-from client.events import Failed, Heard, ReplyAudio, ServerEvent, Spoken
+from client.events import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, Spoken
 from client.play import LIMIT_S, Session, play
 from client.realtime import RealtimeClient
 
@@ -68,7 +71,8 @@ async def talk(
     """Play a question, PCM16 mono at `rate_hz`, in real time, and collect the answer."""
     heard: list[str] = []
     spoken: list[str] = []
-    received = bytearray()
+    guard = ClipGuard()
+    samples: list[FloatArray] = []
     first_audio_s: float | None = None
     failure: str | None = None
 
@@ -80,8 +84,10 @@ async def talk(
             case Spoken(text):
                 spoken.append(text)
             case ReplyAudio(pcm):
-                received.extend(pcm[: len(pcm) // 2 * 2])  # half a sample would shift all that follows into noise
+                samples.append(safe_samples(pcm, guard))
                 first_audio_s = at_s if first_audio_s is None else first_audio_s
+            case ReplyEnded():
+                guard.join()
             case Failed(reason):
                 failure = reason
         on_event(event)
@@ -91,7 +97,7 @@ async def talk(
     return Answer(
         heard=" ".join(heard) if heard else None,
         spoken="".join(spoken) if spoken else None,
-        samples=safe_samples(bytes(received)),
+        samples=np.concatenate(samples) if samples else np.zeros(0, dtype=np.float32),
         rate_hz=rate_hz,
         first_audio_s=None if first_audio_s is None else first_audio_s - question_s,
         failure=failure,

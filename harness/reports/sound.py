@@ -12,6 +12,8 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from client.clip_guard import ClipGuard
+
 COLUMNS = 300
 """Of an outline, whatever the length."""
 COMPRESSION = 0.6
@@ -30,6 +32,7 @@ class Sound:
 def embed(folder: Path, relative: str | None, rate_hz: int) -> Sound | None:
     """The audio at a path of the run's folder, as MP3 at `rate_hz`; None where it is not there or holds nothing.
 
+    What is embedded is to be listened to, so it goes through the clip guard, unlike the files that are measured.
     MP3, because every browser plays it and its encoder writes the same bytes each time, as Ogg's does not. A path that
     leads out of the folder is not followed.
     """
@@ -44,7 +47,7 @@ def embed(folder: Path, relative: str | None, rate_hz: int) -> Sound | None:
         return None
     if not read.size:
         return None
-    samples = soxr.resample(read.mean(axis=1), from_hz, rate_hz, quality="HQ")
+    samples = soxr.resample(ClipGuard().push(read.mean(axis=1)), from_hz, rate_hz, quality="HQ")
     coded = io.BytesIO()
     with soundfile.SoundFile(
         coded, "w", rate_hz, 1, "MPEG_LAYER_III", format="MP3", compression_level=COMPRESSION, bitrate_mode="VARIABLE"

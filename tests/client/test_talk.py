@@ -60,6 +60,13 @@ def test_a_failure_keeps_what_had_come() -> None:
     assert len(answer.samples) == 1
 
 
+def test_where_one_reply_was_broken_off_and_another_begins_there_is_a_ramp() -> None:
+    loud, silent = b"\x00\x40" * 200, bytes(400)
+    answer, _ = ask([(1.2, ReplyAudio(loud)), (1.3, ReplyEnded(cancelled=True)), (1.4, ReplyAudio(silent))])
+    assert np.abs(np.diff(answer.samples[1:])).max() < 0.01
+    assert answer.samples[-1] == 0.0
+
+
 def test_no_answer() -> None:
     answer, _ = ask([])
     assert answer.first_audio_s is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 import re
 from dataclasses import replace
@@ -9,6 +10,7 @@ from xml.etree import ElementTree as Xml
 
 import numpy as np
 import pytest
+import soundfile
 from rich.console import Console
 
 from harness import gates, reports, results
@@ -224,3 +226,14 @@ def test_only_sounds_of_the_run_are_embedded(folder: Path, path: str | None) -> 
     (folder.parent / "secret.wav").write_bytes((folder / "replies/en-01.wav").read_bytes())
     assert embed(folder, path, 16_000) is None
     assert embed(folder, "replies/en-01.wav", 16_000) is not None
+
+
+def test_what_a_report_plays_has_no_crack_where_a_reply_wrapped_around(tmp_path: Path) -> None:
+    tone = 1.2 * np.sin(2 * np.pi * 150 * np.arange(24_000) / 24_000)
+    wrapped = (np.rint(tone * 32_768).astype(np.int64) + 32_768) % 65_536 - 32_768
+    soundfile.write(tmp_path / "reply.wav", wrapped.astype(np.int16), 24_000)
+    assert np.abs(np.diff(wrapped / 32_768)).max() > 1.9
+    sound = embed(tmp_path, "reply.wav", 16_000)
+    assert sound is not None
+    played, _ = soundfile.read(io.BytesIO(base64.b64decode(sound.uri.partition(",")[2])))
+    assert np.abs(np.diff(played)).max() < 0.3
