@@ -33,6 +33,7 @@ from server.endpoint import Clock, endpoint_settings, serve_endpoint
 from server.limits import Limit, LimitError, Limits
 from server.logs import SESSION
 from server.metrics import Metrics
+from server.page import page_response
 from server.realtime.connection import last_words, serve_realtime
 from server.room import Room
 from server.tokens import TokenError, Tokens
@@ -218,6 +219,8 @@ class Server:
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """The HTTP answer; None lets the upgrade to a websocket go on."""
         path, _, query = request.path.partition("?")
+        if page := page_response(path, request.headers.get("Accept", "")):
+            return page
         try:
             match path:
                 case "/":
@@ -274,6 +277,7 @@ class Server:
                 "stt": profile.speech_to_text.model,
                 "lm": profile.language_model.engines,
                 "tts": profile.text_to_speech.engines,
+                "voices": {language: self._engine.voices(language) for language in Language},
             },
         )
 
