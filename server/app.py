@@ -208,7 +208,11 @@ class Server:
         engine = await self._load(self._note_loading)
         if self._measure is not None and self._settings.limits.sessions is None:
             self._note_loading("measurement of this machine")
-            self._room.measured = await self._measure(engine)
+            try:
+                self._room.measured = await self._measure(engine)
+            except BaseException:
+                await engine.aclose()
+                raise
         self._engine = engine
         _log.info("ready after %.1f s; %s", time.monotonic() - started, self._room.told())
 

@@ -13,8 +13,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from pipeline.capacity import Capacity
 from pipeline.engine import Engine
-from pipeline.testing import scripted_engine
+from pipeline.testing import OnTheLoop, Pace, scripted_engine
 from server.app import Server, ServerSettings
 from server.limits import Limits
 
@@ -93,6 +94,31 @@ async def test_a_load_failure_reaches_whoever_waits() -> None:
     async with Server(load, ServerSettings(port=0)) as server:
         with pytest.raises(RuntimeError, match="no weights here"):
             await server.ready()
+
+
+@pytest.mark.asyncio
+async def test_an_engine_that_cannot_be_measured_is_let_go() -> None:
+    closed: list[str] = []
+
+    class Closing(OnTheLoop):
+        def __init__(self, name: str) -> None:
+            super().__init__(Pace())
+            self._name = name
+
+        def close(self) -> None:
+            closed.append(self._name)
+
+    async def load(on_loading: Callable[[str], None]) -> Engine:
+        return scripted_engine(runner=lambda name, slots, niceness: Closing(name))
+
+    async def measure(engine: Engine) -> Capacity:
+        raise RuntimeError("the model is ill")
+
+    async with Server(load, ServerSettings(port=0), measure=measure) as server:
+        with pytest.raises(RuntimeError, match="the model is ill"):
+            await server.ready()
+        assert "text-to-speech" in closed
+        assert (await get(server, "/ready")).status_code == 503
 
 
 @pytest.mark.asyncio
