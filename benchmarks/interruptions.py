@@ -33,7 +33,7 @@ from pipeline.conversation import Conversation
 from pipeline.engine import Engine
 from pipeline.events import Event, ReplyAudio, ReplyDone, SpeechStarted, Transcribed
 from pipeline.languages import Language
-from pipeline.lm.base import LanguageModel, Message
+from pipeline.lm.base import NO_TOOLS, LanguageModel, Message, Toolbox
 from pipeline.loading import load_models
 from pipeline.profiles import load_profile
 from pipeline.weights import WeightStore
@@ -124,10 +124,10 @@ class LongReply:
     def __init__(self, text: str) -> None:
         self._text = text
 
-    def reply(self, messages: Sequence[Message], *, max_tokens: int) -> Iterator[str]:
+    def reply(self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS) -> Iterator[str]:
         yield self._text
 
-    def prepare(self, messages: Sequence[Message]) -> None:
+    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS) -> None:
         """There is nothing to read ahead."""
 
     def count_tokens(self, text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pipeline.composing import Composer
 from pipeline.events import Transcribed, TurnEmpty, TurnFailed
@@ -73,18 +73,22 @@ class Answering:
         if self._newest is not None:
             await asyncio.wait([self._newest])
 
+    @property
+    def language(self) -> Language:
+        """In which a reply is that no turn asks for."""
+        languages = self._settings().languages
+        return self._spoken if self._spoken in languages else languages[0]
+
     def take(self, turn: Turn, transcribing: asyncio.Task[None], audio_s: float, guess: Guess | None) -> None:
-        """A turn has been committed; `audio_s` is the length of its audio."""
+        """A turn has been committed, and has its place in the history; `audio_s` is the length of its audio."""
         self._newest = self._spawn(self._finish(turn, transcribing, audio_s, guess, self._newest))
 
-    def reply(self, turn: Turn | None, *, instructions: str | None = None, speak: bool | None = None) -> None:
-        """Begin a reply to the history as it stands; `turn` is None where no turn asks for it."""
-        settings = self._settings()
-        language = self._spoken if self._spoken in settings.languages else settings.languages[0]
-        if turn is not None and turn.transcript is not None:
-            language = turn.transcript.language
-        reply = self._composer.reply(settings, language, turn, instructions=instructions, speak=speak)
-        self._begin(turn, reply, self._replying.start(reply))
+    def reply(self, settings: ConversationSettings, context: Sequence[Message] | None = None) -> int:
+        """Begin a reply for which no turn asks, to the history as it stands or to the `context` in its place; returns
+        its number."""
+        reply = self._composer.reply(settings, self.language, None, context=context)
+        self._begin(None, reply, self._replying.start(reply))
+        return reply.request.number
 
     async def put_off(self) -> None:
         """The caller speaks: end the reply that is under way; if nothing of it has been heard, its turn is owed one."""
@@ -122,8 +126,8 @@ class Answering:
             await self._replying.ended()
         held = guess is not None and guess.holds(transcript, self._settings(), self._history)
         self._spoken = transcript.language
-        message = self._history.add(Message("user", transcript.text))
-        await self._outbox.put(Transcribed(turn.number, transcript.text, transcript.language, audio_s, message))
+        self._history.amend(turn.message, transcript.text)
+        await self._outbox.put(Transcribed(turn.number, transcript.text, transcript.language, audio_s))
         # Whoever speaks again already had not finished; the reply will be to all of it.
         replies = self._settings().reply_to_turns
         wanted = replies and not self._is_speaking()
@@ -134,7 +138,7 @@ class Answering:
         if guess is not None:
             guess.making.cancel()
         if wanted:
-            self.reply(turn)
+            self._answer(turn)
 
     async def _in_time(self, transcribing: asyncio.Task[None]) -> None:
         done, _ = await asyncio.wait([transcribing], timeout=self._limit_s)
@@ -148,8 +152,13 @@ class Answering:
         turn, self._owed = self._owed, None
         if self._settings().reply_to_turns:
             turn.trace = turn.trace.until_reply()
-            self.reply(turn)
+            self._answer(turn)
+
+    def _answer(self, turn: Turn) -> None:
+        language = self.language if turn.transcript is None else turn.transcript.language
+        reply = self._composer.reply(self._settings(), language, turn)
+        self._begin(turn, reply, self._replying.start(reply))
 
     def _begin(self, turn: Turn | None, reply: Reply, making: asyncio.Task[None]) -> None:
         self._answered, self._owed = turn, None
-        self._replying.begin(reply, making)
+        self._replying.begin(reply, making, None if turn is None else turn.message)

@@ -46,16 +46,16 @@ class Composer:
         settings: ConversationSettings,
         language: Language,
         *,
-        instructions: str | None = None,
+        context: Sequence[Message] | None = None,
         unsaid: Sequence[Message] = (),
     ) -> list[Message]:
-        """The history as the language model is told it. What is `unsaid` comes after all that was said."""
-        if instructions is None:
-            own = settings.instructions
-            instructions = TRAITS[language].instructions if own is None else own
-        budget = self._engine.profile.language_model.history_tokens
+        """What the language model is told: the history, or the `context` in its place; what is `unsaid` comes after."""
+        own = settings.instructions
+        instructions = TRAITS[language].instructions if own is None else own
         count_tokens = partial(self._engine.count_tokens, language=language)
-        return self._history.prompt(instructions, budget, count_tokens, unsaid=unsaid)
+        budget = self._engine.profile.language_model.history_tokens - count_tokens(settings.toolbox.written)
+        history = self._history if context is None else History(context)
+        return history.prompt(instructions, budget, count_tokens, unsaid=unsaid)
 
     def reply(
         self,
@@ -63,23 +63,24 @@ class Composer:
         language: Language,
         turn: Turn | None,
         *,
-        instructions: str | None = None,
-        speak: bool | None = None,
+        context: Sequence[Message] | None = None,
         unsaid: Sequence[Message] = (),
     ) -> Reply:
-        """A reply to the history as it stands. None for `instructions` and `speak` is what the settings say."""
-        messages = self.prompt(settings, language, instructions=instructions, unsaid=unsaid)
+        """A reply to the history as it stands, or to the `context` in its place."""
+        messages = self.prompt(settings, language, context=context, unsaid=unsaid)
+        written = [settings.toolbox.written, *(message.written for message in messages)]
         self._replies += 1
         request = ReplyRequest(
             number=self._replies,
             turn=None if turn is None else turn.number,
             messages=messages,
-            prompt_tokens=sum(self._engine.count_tokens(message.text, language) for message in messages),
+            prompt_tokens=sum(self._engine.count_tokens(text, language) for text in written if text),
             language=language,
             voice=self._engine.voice(language, settings.voice),
             speed=settings.speed,
             max_tokens=settings.max_reply_tokens or self._engine.profile.language_model.max_reply_tokens,
-            speak=settings.speak if speak is None else speak,
+            speak=settings.speak,
+            toolbox=settings.toolbox,
             trace=Trace() if turn is None else turn.trace,
         )
         return Reply(request, self._engine, self._outbox, sample_clock=self._sample_clock, on_sent=self._on_sent)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from pipeline.answering import Answering
+from pipeline.asides import Asides
 from pipeline.audio import INPUT_RATE_HZ, FloatArray, level_dbfs
 from pipeline.backchannels import is_murmur
 from pipeline.composing import Composer
 from pipeline.echo import WINDOW_S, EchoGuard
 from pipeline.engine import Engine
 from pipeline.errors import AudioBufferFullError, NothingToCommitError, ReplyActiveError
-from pipeline.events import Event, SpeechStarted, SpeechStopped, TurnCommitted
+from pipeline.events import Event, IdleTimeout, SpeechStarted, SpeechStopped, TurnCommitted, TurnEmpty
 from pipeline.guessing import Guessing
 from pipeline.hearing import CallerAudio
 from pipeline.history import History
+from pipeline.idling import Idleness
 from pipeline.languages import Language, likelihoods
 from pipeline.listening import Turn
 from pipeline.lm.base import Message
@@ -46,24 +48,26 @@ class Conversation:
         *,
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self.settings = settings or ConversationSettings()
         self._engine = engine
         self._profile = engine.profile
+        self._settings = settings or ConversationSettings()
+        self._turn_taking = self._settings.turn_taking(self._profile.turns)
         self._loop_time = asyncio.get_running_loop().time
         self._vad = engine.voice_activity()
-        self._detector = TurnDetector(self._profile.turns)
+        self._detector = TurnDetector(self._turn_taking)
         self._audio = CallerAudio(clock or self._loop_time)
         self._echo = EchoGuard(self._loop_time)
         self._tasks = Tasks()
         self._outbox = Outbox(_OUTBOX_EVENTS)
         self._history = History()
         self._replying = Replying(self._history, self._tasks.spawn)
-        composer = Composer(
+        self._asides = Asides(self._tasks.spawn)
+        self._composer = Composer(
             engine, self._history, self._outbox, sample_clock=self.input_position_s, on_sent=self._echo.sent
         )
-        self._guessing = Guessing(engine, composer, self._replying, self._history, self._tasks.spawn)
+        self._guessing = Guessing(engine, self._composer, self._replying, self._history, self._tasks.spawn)
         self._answering = Answering(
-            composer,
+            self._composer,
             self._replying,
             self._history,
             self._outbox,
@@ -74,6 +78,7 @@ class Conversation:
         )
         self._turn: Turn | None = None
         self._turns = 0
+        self._idleness = Idleness()
         self._deciding = asyncio.Lock()
         """Held while it is decided where a turn begins or ends, so that what is told of it comes in order."""
 
@@ -94,8 +99,27 @@ class Conversation:
             yield event
 
     @property
+    def settings(self) -> ConversationSettings:
+        """In force; assign others to change them."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: ConversationSettings) -> None:
+        self._settings = settings
+        self._turn_taking = self._detector.settings = settings.turn_taking(self._profile.turns)
+
+    @property
     def reply_active(self) -> bool:
         return self._replying.active
+
+    @property
+    def active_reply(self) -> int | None:
+        """The number of the conversation's own reply that is under way, if any is."""
+        return self._replying.number
+
+    def is_active(self, reply: int) -> bool:
+        """Whether that reply, the conversation's own or one beside it, is under way."""
+        return reply == self._replying.number or reply in self._asides
 
     def input_position_s(self) -> float:
         """Now, on the input's sample clock."""
@@ -107,16 +131,16 @@ class Conversation:
         Raises:
             AudioBufferFullError: push to talk, and more uncommitted audio than a turn may hold; this audio is not kept.
         """
-        if not self.settings.detect_turns and self._audio.uncommitted_s > self._profile.turns.longest_turn_s:
+        if not self.settings.detect_turns and self._audio.uncommitted_s > self._turn_taking.longest_turn_s:
             raise AudioBufferFullError(
                 f"{self._audio.uncommitted_s:.0f} s of audio are waiting for a commit, and a turn holds "
-                f"{self._profile.turns.longest_turn_s:.0f} s; commit or clear first"
+                f"{self._turn_taking.longest_turn_s:.0f} s; commit or clear first"
             )
         for frame in self._audio.take(samples_16k):
             async with self._deciding:
                 await self._listen(frame)
         if self._turn is None and self.settings.detect_turns:
-            kept_s = max(self._profile.turns.prefix_s + self._profile.turns.onset_s * 2, WINDOW_S)
+            kept_s = max(self._turn_taking.prefix_s + self._turn_taking.onset_s * 2, WINDOW_S)
             self._audio.window.forget_before(self._audio.window.end_s - kept_s)
 
     async def commit(self) -> None:
@@ -142,9 +166,13 @@ class Conversation:
             self._audio.commit()
             self._audio.window.forget_before(self._audio.window.end_s)
 
-    def add_message(self, role: Literal["user", "assistant", "system"], text: str) -> int:
-        """Put something into the history as if it had been said; returns its number there."""
-        return self._history.add(Message(role, text))
+    def add_message(self, message: Message, *, after: int | None = None) -> int:
+        """Put something into the history as if it had been said; returns its number there.
+
+        Args:
+            after: the number of the message before it; 0 is the begin, None the end.
+        """
+        return self._history.add(message, after=after)
 
     def forget_message(self, message: int) -> None:
         """Take something out of the history as if it had never been said."""
@@ -154,30 +182,50 @@ class Conversation:
         """Keep of a reply in the history only what the caller says to have heard."""
         self._replying.truncate(message, heard)
 
-    async def respond(self, *, instructions: str | None = None, speak: bool | None = None) -> None:
+    async def respond(
+        self,
+        settings: ConversationSettings | None = None,
+        *,
+        context: Sequence[Message | int] | None = None,
+        aside: bool = False,
+    ) -> int:
         """Reply to the history as it stands, once every committed turn is in it. Returns when the reply has begun.
 
+        Args:
+            settings: of this reply alone; None for those of the conversation.
+            context: what to reply to, in place of the history; a number stands for a message there.
+            aside: beside the conversation: it leaves nothing in the history, and may go on together with other replies.
+
+        Returns: the number of the reply.
+
         Raises:
-            ReplyActiveError: a reply is under way.
+            ReplyActiveError: a reply is under way, and this one is not to be beside it.
+            TooManyAsidesError: too many are beside the conversation.
         """
+        settings = settings or self.settings
         await self._answering.settled()
+        messages = None if context is None else self._history.resolved(context)
+        if aside:
+            return self._asides.begin(self._composer.reply(settings, self._answering.language, None, context=messages))
         if self.reply_active:
             raise ReplyActiveError("a reply is under way; cancel it or wait for its end")
         self._guessing.drop()
-        self._answering.reply(None, instructions=instructions, speak=speak)
+        return self._answering.reply(settings, messages)
 
-    async def cancel_reply(self) -> None:
-        """End the reply that is under way, if any: nothing of it comes any more but its `ReplyDone`."""
-        if not self.reply_active:
-            return
-        await self._replying.cancel()
-        async with self._deciding:
-            if self._turn is not None and self._turn.overlaps:
-                await self._interrupt(self._turn)  # there is nothing left that a murmur could let go on
+    async def cancel_reply(self, reply: int | None = None) -> None:
+        """End a reply that is under way, by default the conversation's own: nothing of it comes any more but its
+        `ReplyDone`."""
+        if reply is not None and reply in self._asides:
+            await self._asides.cancel(reply)
+        elif self.reply_active and reply in (None, self._replying.number):
+            await self._replying.cancel()
+            async with self._deciding:
+                if self._turn is not None and self._turn.overlaps:
+                    await self._interrupt(self._turn)  # there is nothing left that a murmur could let go on
 
     async def _listen(self, frame_16k: FloatArray) -> None:
         probability = self._vad.probability(frame_16k)
-        if probability >= self._profile.turns.speech_threshold and self._hears_itself():
+        if probability >= self._turn_taking.speech_threshold and self._hears_itself():
             probability = 0.0
         step = self._detector.push(probability, level_dbfs(frame_16k))
         if not self.settings.detect_turns and (self._turn is None or self._turn.overlaps):
@@ -188,7 +236,7 @@ class Conversation:
                 await self._begin_turn(start_s)
             case Speaking() if self._turn is not None:
                 self._turn.go_on()
-                if self._turn.overlaps and self._detector.lasted_s >= self._profile.turns.interrupt_s:
+                if self._turn.overlaps and self._detector.lasted_s >= self._turn_taking.interrupt_s:
                     await self._interrupt(self._turn)
             case Silence(end_s, silence_s) if self._turn is not None:
                 await self._consider(self._turn, end_s, silence_s)
@@ -197,6 +245,26 @@ class Conversation:
                 self._turn.resume()
             case TooLong(end_s) if self._turn is not None and self.settings.detect_turns:
                 await self._commit(self._turn, end_s)
+        await self._be_idle()
+
+    async def _be_idle(self) -> None:
+        """After a silence that is too long by the settings the next reply comes unasked."""
+        limit_s = self.settings.idle_timeout_s
+        replying = self._replying.active or self._replying.is_heard or not self._answering.idle
+        now_s = self._audio.window.end_s
+        lasted_s = self._idleness.lasted_s(now_s, busy=replying or self._turn is not None)
+        if limit_s is None or lasted_s < limit_s or not self._replying.has_replied:
+            return
+        self._turns += 1
+        self._audio.commit()
+        message = self._history.add(Message("user", ""))
+        start_s = now_s - lasted_s
+        await self._outbox.put(
+            IdleTimeout(self._turns, start_s, now_s),
+            TurnCommitted(self._turns, start_s, now_s, message),
+            TurnEmpty(self._turns),
+        )
+        self._answering.reply(self.settings)
 
     def _hears_itself(self) -> bool:
         return self._echo.explains(self._audio.window.since(self._audio.window.end_s - WINDOW_S))
@@ -218,8 +286,9 @@ class Conversation:
             self._turns,
             start_s,
             engine=self._engine,
+            settings=self._turn_taking,
             audio=self._audio.window,
-            audio_from_s=max(start_s - self._profile.turns.prefix_s, self._audio.committed_until_s),
+            audio_from_s=max(start_s - self._turn_taking.prefix_s, self._audio.committed_until_s),
             likelihoods=self._likelihoods,
             sample_clock=self.input_position_s,
             spawn=self._tasks.spawn,
@@ -249,10 +318,10 @@ class Conversation:
         limit_s = self.settings.silence_limit_s
         needed_s = turn.pause(end_s, silence_s, ask=limit_s is None)
         transcript = turn.transcript
-        if turn.overlaps and transcript is None and silence_s < self._profile.turns.longest_wait_s:
+        if turn.overlaps and transcript is None and silence_s < self._turn_taking.longest_wait_s:
             return  # whatever silence is enough, the reply is not ended by a sound that is not understood yet
         if turn.overlaps and transcript is not None:
-            if is_murmur(transcript, self._detector.lasted_s, self._profile.turns):
+            if is_murmur(transcript, self._detector.lasted_s, self._turn_taking):
                 self._drop_turn()
                 return
             await self._interrupt(turn)
@@ -269,7 +338,7 @@ class Conversation:
 
     async def _tell_begun(self, turn: Turn) -> None:
         turn.told = True
-        await self._outbox.put(SpeechStarted(turn.number, turn.start_s))
+        await self._outbox.put(SpeechStarted(turn.number, turn.start_s, turn.audio_from_s))
 
     def _drop_turn(self) -> None:
         """There was no turn: nobody is told, and a reply that waited for it goes on, or is made."""
@@ -302,7 +371,8 @@ class Conversation:
         audio_s = turn.samples_16k().size / INPUT_RATE_HZ
         transcribing = turn.end()
         self._audio.commit()
-        committed = TurnCommitted(turn.number, turn.start_s, end_s)
+        turn.message = self._history.add(Message("user", ""))
+        committed = TurnCommitted(turn.number, turn.start_s, end_s, turn.message)
         stopped = [SpeechStopped(turn.number, end_s)] if turn.told else []
         await self._outbox.put(*stopped, committed)
         self._answering.take(turn, transcribing, audio_s, guess)

@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, FloatArray
 from pipeline.languages import Language
-from pipeline.lm.base import Message
+from pipeline.lm.base import NO_TOOLS, Message, Piece, Toolbox
 from pipeline.loading import Models, load_models
 from pipeline.profiles import Profile
 from pipeline.stt.base import Transcript
@@ -132,20 +132,22 @@ class Engine:
             deadline_s=deadline_s,
         )
 
-    async def prepare_reply(self, messages: Sequence[Message], language: Language) -> None:
+    async def prepare_reply(self, messages: Sequence[Message], language: Language, toolbox: Toolbox = NO_TOOLS) -> None:
         """Have the language model read what will be the beginning of a prompt, if it has nothing else to do.
 
         Raises:
             Stopped: it had.
         """
         model = self._models.language_models[language]
-        await self._workers.thinking.run(lambda stop: model.prepare(messages), deadline_s=WHENEVER)
+        await self._workers.thinking.run(lambda stop: model.prepare(messages, toolbox), deadline_s=WHENEVER)
 
-    def reply(self, messages: Sequence[Message], language: Language, max_tokens: int) -> AsyncGenerator[str]:
+    def reply(
+        self, messages: Sequence[Message], language: Language, max_tokens: int, toolbox: Toolbox = NO_TOOLS
+    ) -> AsyncGenerator[Piece]:
         """Stream an answer with the language model of `language`; close the generator to stop it."""
         model = self._models.language_models[language]
         return self._workers.thinking.stream(
-            lambda stop: model.reply(messages, max_tokens=max_tokens), deadline_s=_now_s()
+            lambda stop: model.reply(messages, max_tokens=max_tokens, toolbox=toolbox), deadline_s=_now_s()
         )
 
     def count_tokens(self, text: str, language: Language) -> int:

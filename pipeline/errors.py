@@ -17,3 +17,7 @@ class ReplyActiveError(ConversationError):
 
 class AudioBufferFullError(ConversationError):
     """More uncommitted audio than a turn may hold."""
+
+
+class TooManyAsidesError(ConversationError):
+    """As many replies beside the conversation are under way as may be."""

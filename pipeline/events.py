@@ -1,7 +1,7 @@
 """What a conversation emits, in this order for each turn:
 
     SpeechStarted -> SpeechStopped -> TurnCommitted -> Transcribed
-        -> ReplyStarted -> (ReplyText -> ReplyAudio...)... -> ReplyDone
+        -> ReplyStarted -> (ReplyText -> ReplyAudio...)... -> ReplyCall... -> ReplyDone
 
 A turn in which nothing was understood ends with `TurnEmpty` in place of the reply, one whose models failed with
 `TurnFailed`. A caller who speaks over a reply ends it: its `ReplyDone` comes before the `SpeechStarted` of what
@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 
 from pipeline.audio import FloatArray
 from pipeline.languages import Language
+from pipeline.lm.base import ToolCall
 
 
 @dataclass(slots=True)
@@ -54,8 +55,11 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
+    """`audio_from_s` is where the audio that belongs to the turn begins: somewhat earlier."""
+
     turn: int
     at_s: float
+    audio_from_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,18 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True)
 class TurnCommitted:
+    """`message` is the number of its place in the history."""
+
+    turn: int
+    start_s: float
+    end_s: float
+    message: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdleTimeout:
+    """Nobody has spoken since the reply; an empty turn follows, and another reply. Times as of `TurnCommitted`."""
+
     turn: int
     start_s: float
     end_s: float
@@ -75,18 +91,17 @@ class TurnCommitted:
 
 @dataclass(frozen=True, slots=True)
 class Transcribed:
-    """`audio_s` is the length of the audio that was transcribed, in seconds; `message` its number in the history."""
+    """`audio_s` is the length of the audio that was transcribed, in seconds."""
 
     turn: int
     text: str
     language: Language
     audio_s: float
-    message: int
 
 
 @dataclass(frozen=True, slots=True)
 class TurnEmpty:
-    """Speech was detected but no words were found in it; there will be no reply."""
+    """No words were found in it; it is no reason for a reply."""
 
     turn: int
 
@@ -95,22 +110,25 @@ class TurnEmpty:
 class TurnFailed:
     """A model failed; the conversation goes on. `reason` is fit to be shown to the caller.
 
-    `turn` is None where the failing reply was asked for without speech.
+    `turn` is None where the failing reply was asked for without speech; `reply` is that reply, unless it is the turn
+    itself that failed.
     """
 
     turn: int | None
     stage: Literal["speech_to_text", "language_model", "text_to_speech"]
     reason: str
+    reply: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyStarted:
-    """`turn` is None for a reply that was asked for without speech; `message` is its number in the history."""
+    """`turn` is None for a reply that was asked for without speech; `message` is its number in the history, None for
+    one that is beside the conversation."""
 
     reply: int
     turn: int | None
     language: Language
-    message: int
+    message: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +148,20 @@ class ReplyAudio:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplyCall:
+    """The reply asks for a function of the caller's program; `message` is its number in the history, if it is there."""
+
+    reply: int
+    call: ToolCall
+    message: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyDone:
     """The end of a reply.
 
     Attributes:
+        cut: it reached the most tokens it may have before its end.
         text: what was handed over to be spoken.
         heard: what of it the caller had heard when this was told, guessed by the time that has passed.
     """
@@ -144,6 +172,7 @@ class ReplyDone:
     text: str
     language: Language
     heard: str = ""
+    cut: bool = False
     prompt_tokens: int = 0
     reply_tokens: int = 0
     trace: Trace = field(default_factory=Trace)
@@ -153,11 +182,13 @@ Event: TypeAlias = (
     SpeechStarted
     | SpeechStopped
     | TurnCommitted
+    | IdleTimeout
     | Transcribed
     | TurnEmpty
     | TurnFailed
     | ReplyStarted
     | ReplyText
     | ReplyAudio
+    | ReplyCall
     | ReplyDone
 )

@@ -12,7 +12,7 @@ from pipeline.engine import Engine
 from pipeline.history import History
 from pipeline.languages import Language
 from pipeline.listening import Turn
-from pipeline.lm.base import Message
+from pipeline.lm.base import Message, Toolbox
 from pipeline.reply import Reply
 from pipeline.replying import Replying
 from pipeline.settings import ConversationSettings
@@ -74,11 +74,11 @@ class Guessing:
         if self._preparing is None or self._preparing.done():
             unsaid = [Message("user", transcript.text)]
             messages = self._composer.prompt(settings, transcript.language, unsaid=unsaid)
-            self._preparing = self._spawn(self._prepare(messages, transcript.language))
+            self._preparing = self._spawn(self._prepare(messages, transcript.language, settings.toolbox))
 
-    async def _prepare(self, messages: Sequence[Message], language: Language) -> None:
+    async def _prepare(self, messages: Sequence[Message], language: Language, toolbox: Toolbox) -> None:
         try:
-            await self._engine.prepare_reply(messages, language)
+            await self._engine.prepare_reply(messages, language, toolbox)
         except Stopped:
             return
         except Exception:

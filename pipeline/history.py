@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import dropwhile
 
 from pipeline.lm.base import Message
 
@@ -15,19 +16,30 @@ _MOST_MESSAGES = 500
 class History:
     """Messages, oldest first, each known by a number. `prompt` forgets from the front what no longer fits a budget."""
 
-    def __init__(self) -> None:
-        self._messages: dict[int, Message] = {}
+    def __init__(self, messages: Sequence[Message] = ()) -> None:
         self._numbers = itertools.count(1)
+        self._messages: dict[int, Message] = dict(zip(self._numbers, messages, strict=False))
         self.version = 0
-        """Grows with every change but forgetting."""
+        """Grows with every change that a prompt would show, but forgetting."""
 
-    def add(self, message: Message) -> int:
-        """Put at the end; returns its number. One without text is not told to anybody until it is given one."""
+    def add(self, message: Message, *, after: int | None = None) -> int:
+        """Put at the end, or where `after` says; returns its number. One in which nothing is written is not told to
+        anybody until it is given a text.
+
+        Args:
+            after: the number of the message before it; what has been forgotten was at the begin, and 0 is the begin.
+        """
         number = next(self._numbers)
-        self._messages[number] = message
+        if after is None:
+            self._messages[number] = message
+        else:
+            entries = [*self._messages.items()]
+            at = [*self._messages].index(after) + 1 if after in self._messages else 0
+            self._messages = dict([*entries[:at], (number, message), *entries[at:]])
         if len(self._messages) > _MOST_MESSAGES:
             del self._messages[next(iter(self._messages))]
-        self.version += 1
+        if message.written:
+            self.version += 1
         return number
 
     def amend(self, number: int, text: str) -> None:
@@ -41,6 +53,11 @@ class History:
         if self._messages.pop(number, None) is not None:
             self.version += 1
 
+    def resolved(self, messages: Sequence[Message | int]) -> list[Message]:
+        """With each number replaced by its message, unless that has been forgotten."""
+        known = [self._messages.get(message) if isinstance(message, int) else message for message in messages]
+        return [message for message in known if message is not None]
+
     def prompt(
         self,
         instructions: str,
@@ -53,13 +70,15 @@ class History:
 
         What is `unsaid` comes after all that was said, and is not kept.
         """
-        left = budget_tokens - count_tokens(instructions) - sum(count_tokens(message.text) for message in unsaid)
+        left = budget_tokens - count_tokens(instructions) - sum(count_tokens(message.written) for message in unsaid)
         kept: list[int] = []
         for number, message in reversed(self._messages.items()):
-            left -= count_tokens(message.text)
+            left -= count_tokens(message.written)
             if left < 0 and (kept or unsaid):
                 break
             kept.append(number)
         self._messages = {number: self._messages[number] for number in reversed(kept)}
-        told = [message for message in self._messages.values() if message.text]
+        told = [message for message in self._messages.values() if message.written or message.role == "tool"]
+        # A result without the call that it answers means nothing.
+        told = [*dropwhile(lambda message: message.role == "tool", told)]
         return [Message("system", instructions), *told, *unsaid]

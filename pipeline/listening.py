@@ -14,6 +14,7 @@ from pipeline.engine import Engine
 from pipeline.events import Trace
 from pipeline.hearing import AudioWindow
 from pipeline.languages import TRAITS, Language
+from pipeline.profiles import TurnProfile
 from pipeline.stopping import Stopped
 from pipeline.stt.base import Transcript
 from pipeline.tasks import Spawn
@@ -40,13 +41,15 @@ class Turn:
     Attributes:
         number: of the turn, counted from 1.
         start_s: where its speech begins, on the input's sample clock.
+        audio_from_s: where the audio that belongs to it begins.
         trace: of this turn, as far as it has come.
+        message: the number of its place in the history, from the commit on.
         overlaps: it is spoken over a reply, and may be no turn.
         told: its begin was told; nobody is told where a turn of push to talk begins, nor where it stops.
 
     Args:
+        settings: how turns are taken.
         audio: the caller's, which keeps what the turn needs of it.
-        audio_from_s: where the audio that belongs to the turn begins.
         likelihoods: how likely each language is, by the seconds of speech there are to judge by.
         sample_clock: the position in the caller's audio.
         on_news: called when something has been understood in a pause that goes on.
@@ -59,6 +62,7 @@ class Turn:
         start_s: float,
         *,
         engine: Engine,
+        settings: TurnProfile,
         audio: AudioWindow,
         audio_from_s: float,
         likelihoods: Callable[[float], Mapping[Language, float]],
@@ -69,13 +73,14 @@ class Turn:
     ) -> None:
         self.number = number
         self.start_s = start_s
+        self.message = 0
         self.overlaps = False
         self.told = False
         self.trace = Trace()
         self._engine = engine
-        self._settings = engine.profile.turns
+        self._settings = settings
         self._audio = audio
-        self._audio_from_s = audio_from_s
+        self.audio_from_s = audio_from_s
         self._likelihoods = likelihoods
         self._sample_clock = sample_clock
         self._spawn = spawn
@@ -91,7 +96,7 @@ class Turn:
 
     def samples_16k(self) -> FloatArray:
         """All the audio of the turn."""
-        return self._audio.since(self._audio_from_s)
+        return self._audio.since(self.audio_from_s)
 
     @property
     def transcript(self) -> Transcript | None:

@@ -12,9 +12,9 @@ from typing import Literal, TypeAlias
 from pipeline.audio import OUTPUT_RATE_HZ, FloatArray
 from pipeline.clauses import ClauseSplitter
 from pipeline.engine import Engine
-from pipeline.events import Event, ReplyAudio, ReplyDone, ReplyStarted, ReplyText, Trace, TurnFailed
+from pipeline.events import Event, ReplyAudio, ReplyCall, ReplyDone, ReplyStarted, ReplyText, Trace, TurnFailed
 from pipeline.languages import Language
-from pipeline.lm.base import Message
+from pipeline.lm.base import CutOff, Message, Toolbox, ToolCall
 from pipeline.outbox import Outbox
 from pipeline.playback import Clause, Playback
 
@@ -43,6 +43,7 @@ class ReplyRequest:
     speed: float
     max_tokens: int
     speak: bool
+    toolbox: Toolbox
     trace: Trace
 
 
@@ -50,8 +51,9 @@ class ReplyRequest:
 class _Piece:
     """`begins` is the clause which begins here, or None."""
 
-    begins: Clause | None
-    samples_24k: FloatArray | None
+    begins: Clause | None = None
+    samples_24k: FloatArray | None = None
+    call: ToolCall | None = None
 
 
 class _StageError(Exception):
@@ -84,7 +86,8 @@ class Reply:
         self.request = request
         self._clock = asyncio.get_running_loop().time
         self.playback = Playback(request.language, self._clock)
-        self._message = 0
+        self._message: int | None = None
+        self._keep_call: Callable[[ToolCall], int | None]
         self._released = asyncio.Event()
         self._announced = asyncio.Event()
         self._flows = asyncio.Event()
@@ -95,12 +98,19 @@ class Reply:
         self._on_sent = on_sent
         self._made_s = 0.0
         self._tokens = 0
+        self._cut = False
         self._at_work: _Stage = "language_model"
         """What the next piece is waited for from."""
 
-    def release(self, message: int) -> None:
-        """From now on it may be heard; `message` is its number in the history."""
+    def release(self, message: int | None, keep_call: Callable[[ToolCall], int | None]) -> None:
+        """From now on it may be heard.
+
+        Args:
+            message: its number in the history; None if it is not kept there.
+            keep_call: puts a tool call of it into the history, and returns its number there.
+        """
         self._message = message
+        self._keep_call = keep_call
         self._released.set()
 
     def hold(self) -> None:
@@ -115,7 +125,7 @@ class Reply:
 
     async def run(self) -> None:
         ahead_s = self._engine.profile.text_to_speech.ahead_s
-        clauses: asyncio.Queue[str | None] = asyncio.Queue(_CLAUSES_AHEAD)
+        clauses: asyncio.Queue[str | ToolCall | None] = asyncio.Queue(_CLAUSES_AHEAD)
         pieces: asyncio.Queue[_Piece | None] = asyncio.Queue(round(ahead_s / _PIECE_S))
         failed: _StageError | None = None
         try:
@@ -133,14 +143,17 @@ class Reply:
             return
         log.error("the %s failed in a reply", failed.stage, exc_info=failed.__cause__)
         reason = f"the {failed.stage.replace('_', ' ')} failed, and this reply ends here; the conversation goes on"
-        await self._tell(TurnFailed(self.request.turn, failed.stage, reason))
+        await self._tell(TurnFailed(self.request.turn, failed.stage, reason, self.request.number))
         await self._tell(self._done("failed"))
 
-    async def withdraw(self) -> None:
-        """After `run` was cancelled: take back what nobody has fetched, and end the reply."""
+    async def withdraw(self) -> list[int]:
+        """After `run` was cancelled: take back what nobody has fetched, and end the reply.
+
+        Returns the numbers in the history of the tool calls among it: nobody was asked for anything.
+        """
 
         def unheard(event: Event) -> bool:
-            return isinstance(event, ReplyText | ReplyAudio) and event.reply == self.request.number
+            return isinstance(event, ReplyText | ReplyAudio | ReplyCall) and event.reply == self.request.number
 
         taken = await self._outbox.drop(unheard)
         samples = sum(event.samples_24k.size for event in taken if isinstance(event, ReplyAudio))
@@ -150,6 +163,7 @@ class Reply:
             await self._outbox.put(self._done("cancelled"))
         else:
             await self._outbox.put(self._started(), self._done("cancelled"))
+        return [event.message for event in taken if isinstance(event, ReplyCall) and event.message is not None]
 
     async def _announce(self) -> None:
         await self._released.wait()
@@ -160,25 +174,35 @@ class Reply:
         await self._announced.wait()
         await self._outbox.put(event)
 
-    async def _think(self, clauses: asyncio.Queue[str | None]) -> None:
+    async def _think(self, clauses: asyncio.Queue[str | ToolCall | None]) -> None:
         request = self.request
         splitter = ClauseSplitter(request.language)
+        calls: list[ToolCall] = []
         try:
-            async with aclosing(self._engine.reply(request.messages, request.language, request.max_tokens)) as pieces:
+            answer = self._engine.reply(request.messages, request.language, request.max_tokens, request.toolbox)
+            async with aclosing(answer) as pieces:
                 async for piece in pieces:
+                    if isinstance(piece, CutOff):
+                        self._cut = True
+                        continue
                     self._tokens += 1
                     if request.trace.first_token_s is None:
                         request.trace.first_token_s = self._sample_clock()
+                    if isinstance(piece, ToolCall):
+                        calls.append(piece)
+                        continue
                     for clause in splitter.push(piece):
                         await clauses.put(clause)
         except Exception as error:
             raise _StageError("language_model") from error
-        for clause in splitter.finish():
-            await clauses.put(clause)
-        await clauses.put(None)
+        for part in (*splitter.finish(), *calls, None):
+            await clauses.put(part)
 
-    async def _make(self, clauses: asyncio.Queue[str | None], pieces: asyncio.Queue[_Piece | None]) -> None:
+    async def _make(self, clauses: asyncio.Queue[str | ToolCall | None], pieces: asyncio.Queue[_Piece | None]) -> None:
         while (clause := await clauses.get()) is not None:
+            if isinstance(clause, ToolCall):
+                await pieces.put(_Piece(call=clause))
+                continue
             if self.request.trace.first_clause_s is None:
                 self.request.trace.first_clause_s = self._sample_clock()
             unspoken: Clause | None = Clause(clause)
@@ -187,7 +211,7 @@ class Reply:
                 unspoken = await self._speak(clause, pieces)
                 self._at_work = "language_model"
             if unspoken is not None:
-                await pieces.put(_Piece(unspoken, None))
+                await pieces.put(_Piece(unspoken))
         await pieces.put(None)
 
     async def _speak(self, text: str, pieces: asyncio.Queue[_Piece | None]) -> Clause | None:
@@ -222,6 +246,8 @@ class Reply:
                 begins_at_s = self.playback.sent(piece.samples_24k.size / OUTPUT_RATE_HZ)
                 self._on_sent(piece.samples_24k, begins_at_s)
                 await self._outbox.put(ReplyAudio(self.request.number, piece.samples_24k))
+            if piece.call is not None:
+                await self._outbox.put(ReplyCall(self.request.number, piece.call, self._keep_call(piece.call)))
 
     async def _in_time(self, pieces: asyncio.Queue[_Piece | None]) -> _Piece | None:
         """The next piece. A model that lets the caller wait for so long hangs."""
@@ -257,6 +283,7 @@ class Reply:
             status=status,
             text=self.playback.text,
             heard=self.playback.heard(),
+            cut=self._cut,
             language=request.language,
             prompt_tokens=request.prompt_tokens,
             reply_tokens=self._tokens,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from pipeline.history import History
-from pipeline.lm.base import Message
+from pipeline.lm.base import Message, ToolCall
 from pipeline.reply import Reply
 from pipeline.tasks import Spawn
 
@@ -23,6 +23,8 @@ class Replying:
         """The newest that has begun; it may be heard even when all of it has been sent."""
         self._message: int | None = None
         """What the history has of it; None once the client has said what that is to be."""
+        self._newest = 0
+        """The number of what it put into the history last."""
         self._task: asyncio.Task[None] | None = None
         """It, while it is being made or sent."""
         self._cancelling = asyncio.Lock()
@@ -31,6 +33,16 @@ class Replying:
     @property
     def active(self) -> bool:
         return self._task is not None
+
+    @property
+    def number(self) -> int | None:
+        """Of the reply that is under way, if any is."""
+        return self._reply.request.number if self._reply is not None and self.active else None
+
+    @property
+    def has_replied(self) -> bool:
+        """There has been a reply at all."""
+        return self._newest > 0
 
     @property
     def is_heard(self) -> bool:
@@ -44,11 +56,11 @@ class Replying:
         """Make it, unheard; cancel the task, or let it `begin`."""
         return self._spawn(self._run(reply))
 
-    def begin(self, reply: Reply, making: asyncio.Task[None]) -> None:
-        """From now on it may be heard."""
+    def begin(self, reply: Reply, making: asyncio.Task[None], after: int | None) -> None:
+        """From now on it may be heard; `after` is the number of the message that it answers, None for the newest."""
         self._reply, self._task = reply, making
-        message = self._message = self._history.add(Message("assistant", ""))
-        reply.release(message)
+        self._message = self._newest = message = self._history.add(Message("assistant", ""), after=after)
+        reply.release(message, self._keep_call)
 
     async def cancel(self) -> bool:
         """End it, if any is under way: nothing of it comes any more but its `ReplyDone`.
@@ -63,7 +75,8 @@ class Replying:
             await asyncio.wait([task])
             if not task.cancelled():
                 return False  # it had come to its end already
-            await reply.withdraw()
+            for call in await reply.withdraw():
+                self._history.remove(call)
             unheard = not reply.playback.heard()
             self.remember_heard()
             self._task = None
@@ -103,6 +116,10 @@ class Replying:
         self._task = None
         self._remember(reply.playback.text)
 
-    def _remember(self, said: str) -> None:
+    def _remember(self, text: str) -> None:
         if self._message is not None:
-            self._history.amend(self._message, said.strip())
+            self._history.amend(self._message, text.strip())
+
+    def _keep_call(self, call: ToolCall) -> int:
+        self._newest = self._history.add(Message("assistant", "", calls=(call,)), after=self._newest)
+        return self._newest

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.languages import Language
+from pipeline.lm.base import NO_TOOLS, Toolbox
+from pipeline.profiles import TurnProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,12 @@ class ConversationSettings:
         reply_to_turns: False transcribes only; replies come by `respond`.
         interrupt: whether a caller who speaks over a reply ends it; otherwise the next reply waits for its end.
         silence_limit_s: None for the profile's policy; a number ends the turn after that much silence.
+        patience: multiplies the silences of that policy.
+        speech_threshold: the probability at which a frame counts as speech; None for the profile's.
+        prefix_s: how much audio from before its onset belongs to a turn; None for the profile's.
+        idle_timeout_s: so much silence after a reply brings another one; None for never.
         speak: False answers in text only.
+        toolbox: what the language model may call.
     """
 
     languages: tuple[Language, ...] = tuple(Language)
@@ -33,4 +40,21 @@ class ConversationSettings:
     reply_to_turns: bool = True
     interrupt: bool = True
     silence_limit_s: float | None = None
+    patience: float = 1.0
+    speech_threshold: float | None = None
+    prefix_s: float | None = None
+    idle_timeout_s: float | None = None
     speak: bool = True
+    toolbox: Toolbox = NO_TOOLS
+
+    def turn_taking(self, profile: TurnProfile) -> TurnProfile:
+        """How turns are taken under these settings."""
+        threshold = profile.speech_threshold if self.speech_threshold is None else self.speech_threshold
+        return replace(
+            profile,
+            speech_threshold=threshold,
+            silence_threshold=threshold * profile.silence_threshold / profile.speech_threshold,
+            waits=tuple((least, silence_s * self.patience) for least, silence_s in profile.waits),
+            longest_wait_s=profile.longest_wait_s * self.patience,
+            prefix_s=profile.prefix_s if self.prefix_s is None else self.prefix_s,
+        )

@@ -20,7 +20,7 @@ from pipeline.conversation import Conversation
 from pipeline.engine import Engine
 from pipeline.events import Event, ReplyDone
 from pipeline.languages import Language
-from pipeline.lm.base import Message
+from pipeline.lm.base import NO_TOOLS, Message, Piece, Toolbox
 from pipeline.loading import Models
 from pipeline.profiles import Profile, load_profile
 from pipeline.settings import ConversationSettings
@@ -111,20 +111,21 @@ class Script:
         partly: the transcript of what is transcribed while somebody speaks.
         ends: the probability that the sentence ends there, of each of `heard`.
         completeness: what the end-of-turn model says, each time it is asked.
-        reply: the answer to the messages of a conversation.
+        reply: the answer to the messages of a conversation: a text, or the pieces of one.
         language: that `auto` hears, in each of `heard`.
         hearing_s: how long a transcription takes.
         asking_s: how long the end-of-turn model takes.
         thinking_s: how long the language model takes for each word.
         speaking_s: how long the synthesiser takes for the first piece of each clause.
         calls: what was asked of which model, in order: `hear`, `hear partly`, `ask`, `prepare`, `think`, `speak`.
+        asked: how many tokens the language model might use for each reply, and which tools.
     """
 
     heard: Sequence[str | Exception] = ("hello",)
     partly: str = ""
     ends: Sequence[float] = (1.0,)
     completeness: Sequence[float | Exception] = (1.0,)
-    reply: Callable[[Sequence[Message]], str] = field(default=lambda messages: "Hi there.")
+    reply: Callable[[Sequence[Message]], str | Sequence[Piece]] = field(default=lambda messages: "Hi there.")
     language: Sequence[Language] = (Language.EN,)
     confidence: Sequence[float] = (1.0,)
     hearing_s: float = 0.0
@@ -132,6 +133,7 @@ class Script:
     thinking_s: float = 0.0
     speaking_s: float = 0.0
     calls: list[tuple[str, object]] = field(default_factory=list)
+    asked: list[tuple[int, Toolbox]] = field(default_factory=list)
     pace: Pace = field(default_factory=Pace)
 
 
@@ -201,13 +203,16 @@ class _ScriptedLanguageModel:
     def __init__(self, script: Script) -> None:
         self._script = script
 
-    def reply(self, messages: Sequence[Message], *, max_tokens: int) -> Iterator[str]:
+    def reply(self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS) -> Iterator[Piece]:
         self._script.calls.append(("think", messages[-1].text))
-        for index, word in enumerate(self._script.reply(messages).split(" ")):
-            self._script.pace.take(self._script.thinking_s)
-            yield word if index == 0 else f" {word}"
+        self._script.asked.append((max_tokens, toolbox))
+        answer = self._script.reply(messages)
+        for piece in [answer] if isinstance(answer, str) else answer:
+            for index, word in enumerate(piece.split(" ") if isinstance(piece, str) else [piece]):
+                self._script.pace.take(self._script.thinking_s)
+                yield f" {word}" if isinstance(word, str) and index else word
 
-    def prepare(self, messages: Sequence[Message]) -> None:
+    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS) -> None:
         self._script.calls.append(("prepare", messages[-1].text))
 
     def count_tokens(self, text: str) -> int:

@@ -53,10 +53,14 @@ class _State(Enum):
 
 
 class TurnDetector:
-    """Follows one caller frame by frame. Times are seconds on the input's sample clock."""
+    """Follows one caller frame by frame. Times are seconds on the input's sample clock.
+
+    Attributes:
+        settings: in force from the next frame on.
+    """
 
     def __init__(self, settings: TurnProfile) -> None:
-        self._settings = settings
+        self.settings = settings
         self._state = _State.SILENCE
         self._now_s = 0.0
         self._run_s = 0.0
@@ -85,8 +89,8 @@ class TurnDetector:
         """
         self._now_s += FRAME_S
         self._level_db = level_db
-        is_speech = probability >= self._settings.speech_threshold
-        is_silence = probability < self._settings.silence_threshold
+        is_speech = probability >= self.settings.speech_threshold
+        is_silence = probability < self.settings.silence_threshold
         match self._state:
             case _State.SILENCE:
                 return self._in_silence(is_speech, is_silence)
@@ -108,7 +112,7 @@ class TurnDetector:
             self._run_s += FRAME_S
         elif is_silence:
             self._run_s = 0.0
-        return self._run_s >= self._settings.onset_s
+        return self._run_s >= self.settings.onset_s
 
     def _in_silence(self, is_speech: bool, is_silence: bool) -> Step | None:
         if not self._speech_lasts(is_speech, is_silence):
@@ -120,17 +124,17 @@ class TurnDetector:
         return Onset(self._start_s)
 
     def _in_speech(self, is_speech: bool, is_silence: bool) -> Step:
-        if self._now_s - self._start_s >= self._settings.longest_turn_s:
+        if self._now_s - self._start_s >= self.settings.longest_turn_s:
             return TooLong(self._now_s)
         if is_speech:
             self._loudest_db = max(self._loudest_db, self._level_db)
             # The detector calls breath and reverberation speech for a while after the last word.
-            if self._level_db >= self._loudest_db - self._settings.fading_db:
+            if self._level_db >= self._loudest_db - self.settings.fading_db:
                 self._end_s = self._now_s
             self._run_s = 0.0
         elif is_silence:
             self._run_s += FRAME_S
-        if self._run_s < self._settings.pause_s:
+        if self._run_s < self.settings.pause_s:
             return Speaking()
         self._enter(_State.PAUSE)
         return Silence(self._end_s, self._now_s - self._end_s)

@@ -2,25 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """The model asks for a function of the caller's program.
+
+    Attributes:
+        id: which the result will name.
+        arguments: as the model wrote them: a JSON object, if it kept to the schema.
+    """
+
+    id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    role: Literal["system", "user", "assistant"]
+    """`calls` are of the assistant; a `tool` message is the result of the call that `call_id` names."""
+
+    role: Literal["system", "user", "assistant", "tool"]
     text: str
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str | None = None
+
+    @property
+    def written(self) -> str:
+        """All that there is to read of it."""
+        return "".join([self.text, *(part for call in self.calls for part in (call.name, call.arguments))])
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may ask for; `parameters` is the JSON schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """What may be called in one reply; `required` is that something must be."""
+
+    tools: tuple[Tool, ...] = ()
+    required: bool = False
+
+    @property
+    def written(self) -> str:
+        """All that there is to read of it."""
+        return "".join(json.dumps(asdict(tool), ensure_ascii=False) for tool in self.tools)
+
+
+NO_TOOLS = Toolbox()
+
+
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """The answer reached `max_tokens` before its end."""
+
+
+Piece: TypeAlias = str | ToolCall | CutOff
 
 
 class LanguageModel(Protocol):
     """May be called from several worker threads at once."""
 
-    def reply(self, messages: Sequence[Message], *, max_tokens: int) -> Iterator[str]:
-        """Stream the answer to the last message, piece by piece (about a token each). Closing the iterator stops it."""
+    def reply(self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS) -> Iterator[Piece]:
+        """Stream the answer to the last message: text piece by piece (about a token each), then whole tool calls, then
+        `CutOff` if it was. Closing the iterator stops it. A model that knows nothing of tools ignores them."""
         ...
 
-    def prepare(self, messages: Sequence[Message]) -> None:
+    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS) -> None:
         """Read the beginning of a prompt ahead of time: the last message is not complete yet."""
         ...
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pipeline.lm.base import Message
+from pipeline.lm.base import NO_TOOLS, Message, Toolbox
 
 
 class Echo:
-    def reply(self, messages: Sequence[Message], *, max_tokens: int) -> Iterator[str]:
+    """Calls no tool, whatever is asked for."""
+
+    def reply(self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS) -> Iterator[str]:
         """Yield the last user message, whole: a limit would make the words that are measured depend on a setting."""
         for message in reversed(messages):
             if message.role == "user":
                 yield message.text
                 return
 
-    def prepare(self, messages: Sequence[Message]) -> None:
+    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS) -> None:
         """There is nothing to prepare."""
 
     def count_tokens(self, text: str) -> int:

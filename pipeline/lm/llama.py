@@ -10,10 +10,11 @@ import queue
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.lm.base import Message
+from pipeline.lm.base import NO_TOOLS, CutOff, Message, Piece, Toolbox, ToolCall
 
 
 class LanguageModelError(RuntimeError):
@@ -35,6 +36,8 @@ class Llama:
         params.cpuparams_batch.n_threads = 2
         params.cpuparams.n_threads = 1
         params.verbosity = 0
+        # A history that ends with the assistant asks for more, not for the end of a sentence that is complete.
+        params.prefill_assistant = False
         # The library opens a port on loopback beside its in-process calls; nobody else is to use it.
         params.api_keys = [secrets.token_hex(32)]
         self._server = xllamacpp.Server(params)
@@ -42,34 +45,39 @@ class Llama:
         for _ in self.reply([Message("user", "Hello")], max_tokens=1):
             pass
 
-    def reply(self, messages: Sequence[Message], *, max_tokens: int) -> Iterator[str]:
-        """See `LanguageModel`.
+    def reply(self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS) -> Iterator[Piece]:
+        """See `LanguageModel`. What the model sees of the tools, and whether it can call any, is up to its template.
 
         Raises:
             LanguageModelError: what llama.cpp says went wrong.
         """
-        request = {
-            "messages": [{"role": message.role, "content": message.text} for message in messages],
+        request: dict[str, Any] = {
+            "messages": chat_messages(messages),
             "stream": True,
             "max_tokens": max_tokens,
             "temperature": 0.0,
         }
+        if toolbox.tools:
+            request["tools"] = [{"type": "function", "function": asdict(tool)} for tool in toolbox.tools]
+            request["tool_choice"] = "required" if toolbox.required else "auto"
         # The library calls back from its own loop, while an iterator is pulled: a thread stands between the two.
-        pieces: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
+        pieces: queue.SimpleQueue[Piece | BaseException | None] = queue.SimpleQueue()
         closed = threading.Event()
+        answer = _Answer()
 
         def on_chunk(chunk: dict[str, Any]) -> bool:
             if "error" in chunk:
                 pieces.put(LanguageModelError(str(chunk["error"].get("message", chunk["error"]))))
                 return True
-            for choice in chunk.get("choices", ()):
-                if text := choice.get("delta", {}).get("content"):
-                    pieces.put(text)
+            if text := answer.take(chunk):
+                pieces.put(text)
             return closed.is_set()
 
         def generate() -> None:
             try:
                 self._server.handle_chat_completions(request, on_chunk)
+                for piece in answer.rest():
+                    pieces.put(piece)
                 pieces.put(None)
             except BaseException as error:
                 pieces.put(error)
@@ -85,11 +93,66 @@ class Llama:
             closed.set()
             thread.join()
 
-    def prepare(self, messages: Sequence[Message]) -> None:
+    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS) -> None:
         """See `LanguageModel`. What was read stays in a slot, where the prompt that goes on with it is looked for."""
-        for _ in self.reply(messages, max_tokens=0):
+        for _ in self.reply(messages, max_tokens=0, toolbox=toolbox):
             pass
 
     def count_tokens(self, text: str) -> int:
         """An estimate, about four bytes a token: exact counts would need a round trip through the model's queue."""
         return len(text.encode()) // 4 + 1
+
+
+def chat_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """In the form of the chat completions of OpenAI, where the calls of an answer are a part of its message."""
+    chat: list[dict[str, Any]] = []
+    for message in messages:
+        calls = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.calls
+        ]
+        if calls and chat and chat[-1]["role"] == "assistant":
+            chat[-1].setdefault("tool_calls", []).extend(calls)
+            continue
+        told: dict[str, Any] = {"role": message.role, "content": message.text}
+        if calls:
+            told["tool_calls"] = calls
+        if message.call_id is not None:
+            told["tool_call_id"] = message.call_id
+        chat.append(told)
+    return chat
+
+
+class _Answer:
+    """One answer as it comes in chunks: text at once, calls when they are whole."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, ToolCall] = {}
+        self._cut = False
+
+    def take(self, chunk: dict[str, Any]) -> str:
+        """The text in a chunk."""
+        text = ""
+        for choice in chunk.get("choices", ()):
+            delta = choice.get("delta", {})
+            text += delta.get("content") or ""
+            for part in delta.get("tool_calls") or ():
+                self._extend(part)
+            self._cut = self._cut or choice.get("finish_reason") == "length"
+        return text
+
+    def rest(self) -> Iterator[Piece]:
+        """What can be told only at the end."""
+        yield from self._calls.values()
+        if self._cut:
+            yield CutOff()
+
+    def _extend(self, part: dict[str, Any]) -> None:
+        function = part.get("function", {})
+        call = self._calls.get(part.get("index", 0), ToolCall("", "", ""))
+        self._calls[part.get("index", 0)] = replace(
+            call,
+            id=part.get("id") or call.id,
+            name=call.name + (function.get("name") or ""),
+            arguments=call.arguments + (function.get("arguments") or ""),
+        )

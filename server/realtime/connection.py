@@ -9,13 +9,15 @@ from urllib.parse import parse_qs
 
 from pipeline.conversation import Conversation
 from pipeline.engine import Engine
-from pipeline.errors import AudioBufferFullError, NothingToCommitError, ReplyActiveError
+from pipeline.errors import AudioBufferFullError, NothingToCommitError
 from pipeline.languages import Language
 from server.call import Call
 from server.duplex import converse
 from server.limits import LimitError, TooFastError
-from server.realtime.events import error_event, new_id
+from server.realtime.errors import ProtocolError
+from server.realtime.events import new_id
 from server.realtime.formats import InputStream
+from server.realtime.item_requests import ItemRequests
 from server.realtime.items import Items
 from server.realtime.parse import (
     AudioAppend,
@@ -27,14 +29,14 @@ from server.realtime.parse import (
     ItemRetrieve,
     ItemTruncate,
     OutputAudioClear,
-    ProtocolError,
     ResponseCancel,
     ResponseCreate,
-    ResponseSettings,
     SessionUpdate,
     parse_event,
 )
-from server.realtime.session import JsonObject, Session
+from server.realtime.part import JsonObject
+from server.realtime.response_requests import ResponseRequests
+from server.realtime.session import Session
 from server.realtime.telling import Telling
 
 
@@ -53,7 +55,7 @@ async def serve_realtime(call: Call, engine: Engine, languages: tuple[Language, 
 
 def last_words(error: LimitError) -> str:
     """What a client is told before its connection is closed for a limit."""
-    return _told(error_event(ProtocolError(error.code, str(error))))
+    return _told(ProtocolError(error.code, str(error)).told())
 
 
 class RealtimeConnection:
@@ -64,8 +66,10 @@ class RealtimeConnection:
         self._conversation = conversation
         self._languages = languages
         self._session_id = new_id("sess")
-        self._items = Items()
-        self._telling = Telling(session, self._items, conversation.input_position_s)
+        items = Items()
+        self._telling = Telling(session, items, conversation.input_position_s)
+        self._item_requests = ItemRequests(conversation, items)
+        self._response_requests = ResponseRequests(conversation, items, self._telling, languages)
         self._input = InputStream(session.audio.input.format)
 
     async def run(self) -> None:
@@ -82,12 +86,11 @@ class RealtimeConnection:
             except ProtocolError as error:
                 error.event_id = error.event_id or event_id
                 self._websocket.metrics.errors.labels(error.code).inc()
-                await self._send(error_event(error))
+                await self._send(error.told())
 
     async def _tell(self) -> None:
         async for event in self._conversation.events():
-            for message in self._telling.told(event):
-                await self._send(message)
+            await self._send(*self._telling.told(event))
 
     async def _take(self, event: ClientEvent) -> None:
         match event:
@@ -106,36 +109,23 @@ class RealtimeConnection:
                     "output_audio_buffer.clear is of WebRTC; here, stop your own playback and send response.cancel",
                 )
             case ItemCreate():
-                item, previous, text = self._items.create(event)
-                item.message = self._conversation.add_message(event.item.role, text)
-                await self._send({"type": "conversation.item.added", "previous_item_id": previous, "item": item.told()})
-                await self._send({"type": "conversation.item.done", "previous_item_id": previous, "item": item.told()})
-            case ItemDelete(item_id=item_id):
-                item = self._items.delete(item_id)
-                if item.message is not None:
-                    self._conversation.forget_message(item.message)
-                await self._send({"type": "conversation.item.deleted", "item_id": item_id})
-            case ItemRetrieve(item_id=item_id):
-                await self._send({"type": "conversation.item.retrieved", "item": self._items.retrieve(item_id).told()})
-            case ItemTruncate(item_id=item_id, content_index=content_index, audio_end_ms=audio_end_ms):
-                item, heard = self._items.truncate(item_id, content_index, audio_end_ms)
-                if item.message is not None:
-                    self._conversation.truncate_message(item.message, heard)
-                await self._send(
-                    {
-                        "type": "conversation.item.truncated",
-                        "item_id": item_id,
-                        "content_index": content_index,
-                        "audio_end_ms": audio_end_ms,
-                    }
-                )
+                await self._send(*self._item_requests.create(event))
+            case ItemDelete():
+                await self._send(*self._item_requests.delete(event))
+            case ItemRetrieve():
+                await self._send(*self._item_requests.retrieve(event))
+            case ItemTruncate():
+                await self._send(*self._item_requests.truncate(event))
             case ResponseCreate():
-                await self._create_response(event)
+                await self._response_requests.create(event)
             case ResponseCancel():
-                await self._cancel_response(event)
+                await self._response_requests.cancel(event)
 
     async def _update_session(self, patch: Session) -> None:
-        session = self._telling.session.updated(patch)
+        try:
+            session = self._telling.session.updated(patch)
+        except ValueError as error:
+            raise ProtocolError("invalid_value", str(error), param="session.tool_choice") from None
         if session.audio.input.format != self._input.format:
             self._input = InputStream(session.audio.input.format)
         self._telling.session = session
@@ -162,39 +152,13 @@ class RealtimeConnection:
         except NothingToCommitError as error:
             raise ProtocolError("input_audio_buffer_commit_empty", str(error)) from None
 
-    async def _create_response(self, event: ResponseCreate) -> None:
-        asked = event.response or ResponseSettings()
-        if asked.conversation != "auto" or asked.input:
-            raise ProtocolError(
-                "unsupported_value",
-                "responses outside the conversation are not served; leave 'conversation' and 'input' out",
-                param="response.conversation",
-            )
-        speak = "audio" in asked.output_modalities if asked.output_modalities else None
-        try:
-            await self._conversation.respond(instructions=asked.instructions, speak=speak)
-        except ReplyActiveError:
-            raise ProtocolError(
-                "conversation_already_has_active_response",
-                "a response is under way; wait for its response.done, or send response.cancel first",
-            ) from None
-        # The task of the reply has not run yet, so nothing of it has been told under what was asked before.
-        self._telling.asked = asked
-
-    async def _cancel_response(self, event: ResponseCancel) -> None:
-        response = self._telling.response
-        other = event.response_id is not None and (response is None or response.id != event.response_id)
-        if other or not self._conversation.reply_active:
-            raise ProtocolError("response_cancel_not_active", "no such response is under way; nothing was cancelled")
-        self._telling.cancel()
-        await self._conversation.cancel_reply()
-
     def _session_event(self, kind: str) -> JsonObject:
         session = self._telling.session.model_dump()
         return {"type": kind, "session": {"id": self._session_id, "object": "realtime.session", **session}}
 
-    async def _send(self, event: JsonObject) -> None:
-        await self._websocket.send(_told(event))
+    async def _send(self, *events: JsonObject) -> None:
+        for event in events:
+            await self._websocket.send(_told(event))
 
 
 def _told(event: JsonObject) -> str:

@@ -1,4 +1,4 @@
-"""Building blocks of what the server tells: ids, errors, and the shapes that several events share."""
+"""Building blocks of what the server tells: ids, and the shapes that several events share."""
 
 from __future__ import annotations
 
@@ -6,32 +6,11 @@ from dataclasses import asdict
 from uuid import uuid4
 
 from pipeline.events import Trace
-from server.realtime.parse import ProtocolError
-from server.realtime.session import JsonObject
+from server.realtime.part import JsonObject
 
 
 def new_id(prefix: str) -> str:
     return f"{prefix}_{uuid4().hex[:24]}"
-
-
-def error_event(error: ProtocolError) -> JsonObject:
-    return {
-        "type": "error",
-        "error": {
-            "type": "invalid_request_error",
-            "code": error.code,
-            "message": error.message,
-            "param": error.param,
-            "event_id": error.event_id,
-        },
-    }
-
-
-def server_error(message: str) -> JsonObject:
-    return {
-        "type": "error",
-        "error": {"type": "server_error", "code": "server_error", "message": message, "param": None, "event_id": None},
-    }
 
 
 def usage(prompt_tokens: int, reply_tokens: int) -> JsonObject:

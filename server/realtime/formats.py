@@ -18,7 +18,7 @@ from pipeline.audio import (
     float_to_pcm16,
     pcm16_to_float,
 )
-from server.realtime.parse import ProtocolError
+from server.realtime.errors import ProtocolError
 from server.realtime.session import Pcm, Pcma, Pcmu
 
 G711_RATE_HZ = 8_000

@@ -3,83 +3,102 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
+from server.realtime.errors import ProtocolError
 from server.realtime.events import new_id
-from server.realtime.parse import ItemCreate, MessageItem, ProtocolError
-from server.realtime.session import JsonObject
+from server.realtime.part import JsonObject
+from server.realtime.written_items import NewItem, WrittenResult
 
-_TEXT_CONTENT = {"user": {"input_text"}, "system": {"input_text"}, "assistant": {"output_text", "output_audio"}}
+ItemType: TypeAlias = Literal["message", "function_call", "function_call_output"]
+
+FRONT = "root"
+"""What the protocol calls the place before the first item."""
 
 
 @dataclass(slots=True)
 class Item:
-    """One message.
+    """Of any type.
 
     Attributes:
-        content: its parts, as the protocol spells them.
-        message: its number in the history of the conversation, once it is there.
+        fields: those of its type, as the protocol spells them.
+        message: its number in the history, which only an item beside the conversation lacks.
         clauses: of a spoken item, each clause with the position at which its audio ends, in samples at 24 kHz.
+        truncated: the client has said what was heard of it; nothing is added any more.
     """
 
     id: str
-    role: str
-    content: list[JsonObject]
+    type: ItemType
+    fields: JsonObject
     status: str = "completed"
     message: int | None = None
     clauses: list[tuple[str, int]] = field(default_factory=list)
+    truncated: bool = False
+
+    @property
+    def content(self) -> list[JsonObject]:
+        """The parts of a message; other items have none."""
+        parts: list[JsonObject] = self.fields.get("content", [])
+        return parts
 
     def told(self) -> JsonObject:
-        return {
-            "id": self.id,
-            "object": "realtime.item",
-            "type": "message",
-            "status": self.status,
-            "role": self.role,
-            "content": [dict(part) for part in self.content],
-        }
+        fields = dict(self.fields)
+        if "content" in fields:
+            fields["content"] = [dict(part) for part in self.content]
+        return {"id": self.id, "object": "realtime.item", "type": self.type, "status": self.status, **fields}
 
 
 class Items:
     def __init__(self) -> None:
         self._items: list[Item] = []
 
-    def last_id(self) -> str | None:
-        return self._items[-1].id if self._items else None
+    def last_id(self) -> str:
+        """Of the newest item, or `FRONT`."""
+        return self._items[-1].id if self._items else FRONT
+
+    def insert(self, item: Item, after: str) -> str | None:
+        """Add behind the item `after`, at the end if that is gone; the id of the item before it, None for the first."""
+        at = 0 if after == FRONT else self._index(after, len(self._items) - 1) + 1
+        self._items.insert(at, item)
+        return self._items[at - 1].id if at else None
 
     def append(self, item: Item) -> str | None:
-        """Add at the end; the id of the item before it, None for the first."""
-        previous = self.last_id()
-        self._items.append(item)
-        return previous
+        return self.insert(item, self.last_id())
 
-    def create(self, event: ItemCreate) -> tuple[Item, str | None, str]:
-        """Add what `conversation.item.create` asks for: the item, the id of the one before it, and its text.
+    def create(self, written: NewItem, after: str | None) -> tuple[Item, str | None, int | None]:
+        """Add what `conversation.item.create` asks for: the item, the id of the one before it, and the place that this
+        is in the history (None for its end).
 
         Raises:
-            ProtocolError: a content this cascade cannot take, an id that is taken, or an unknown item to follow.
+            ProtocolError: an id that is taken, an unknown item to follow, or the result of an unknown call.
         """
-        text = message_text(event.item)
-        if event.item.id is not None and self._index(event.item.id) is not None:
+        if written.id is not None and self._has(written.id):
             raise ProtocolError(
                 "item_create_duplicate_id",
-                f"an item {event.item.id!r} exists already; leave 'id' out to have one made",
+                f"an item {written.id!r} exists already; leave 'id' out to have one made",
                 param="item.id",
             )
-        content = [part.model_dump(exclude_none=True) for part in event.item.content]
-        item = Item(event.item.id or new_id("item"), event.item.role, content)
-        at = len(self._items)
-        if event.previous_item_id == "root":
-            at = 0
-        elif event.previous_item_id is not None:
-            at = self._find(event.previous_item_id, "item_create_invalid_previous_item_id", "previous_item_id") + 1
-        self._items.insert(at, item)
-        return item, self._items[at - 1].id if at else None, text
+        if isinstance(written, WrittenResult) and not self._has_call(written.call_id):
+            raise ProtocolError(
+                "invalid_tool_call_id",
+                f"no call {written.call_id!r} is in this conversation; it comes with a function_call item",
+                param="item.call_id",
+            )
+        place: int | None = None
+        if after == FRONT:
+            place = 0
+        elif after is not None:
+            place = self.find(after, "item_create_invalid_previous_item_id", "previous_item_id").message
+        item = Item(written.id or new_id("item"), written.type, written.fields())
+        return item, self.insert(item, after or self.last_id()), place
 
     def retrieve(self, item_id: str) -> Item:
-        return self._items[self._find(item_id, "item_retrieve_invalid_item_id")]
+        return self.find(item_id, "item_retrieve_invalid_item_id")
 
     def delete(self, item_id: str) -> Item:
-        return self._items.pop(self._find(item_id, "item_delete_invalid_item_id"))
+        item = self.find(item_id, "item_delete_invalid_item_id")
+        self._items.remove(item)
+        return item
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> tuple[Item, str]:
         """Keep of a spoken item the clauses that were heard to their end; returns it with its text from now on.
@@ -87,12 +106,9 @@ class Items:
         Raises:
             ProtocolError: no such item, one without audio, or an end beyond its audio.
         """
-        item = self._items[self._find(item_id, "item_truncate_invalid_item_id")]
-        if (
-            item.role != "assistant"
-            or content_index >= len(item.content)
-            or item.content[content_index]["type"] != "output_audio"
-        ):
+        item = self.find(item_id, "item_truncate_invalid_item_id")
+        parts = item.content[content_index : content_index + 1]
+        if item.fields.get("role") != "assistant" or not parts or parts[0]["type"] != "output_audio":
             raise ProtocolError(
                 "item_truncate_not_audio",
                 f"content {content_index} of item {item_id!r} is not audio of the assistant",
@@ -105,39 +121,28 @@ class Items:
                 f"audio_end_ms {audio_end_ms} is beyond the item's {length_ms} ms of audio",
                 param="audio_end_ms",
             )
+        item.truncated = True
         item.clauses = [(text, end) for text, end in item.clauses if end * 1000 <= audio_end_ms * 24_000]
         text = "".join(text for text, _ in item.clauses)
-        item.content[content_index]["transcript"] = text
+        parts[0]["transcript"] = text
         return item, text
 
-    def _index(self, item_id: str) -> int | None:
-        return next((index for index, item in enumerate(self._items) if item.id == item_id), None)
+    def find(self, item_id: str, code: str, param: str = "item_id") -> Item:
+        """Raises: ProtocolError: there is none of that id; `code` says what it was wanted for."""
+        for item in self._items:
+            if item.id == item_id:
+                return item
+        raise ProtocolError(
+            code,
+            f"there is no item {item_id!r} in this conversation; ids come with conversation.item.added",
+            param=param,
+        )
 
-    def _find(self, item_id: str, code: str, param: str = "item_id") -> int:
-        index = self._index(item_id)
-        if index is None:
-            raise ProtocolError(
-                code,
-                f"there is no item {item_id!r} in this conversation; ids come with conversation.item.added",
-                param=param,
-            )
-        return index
+    def _has(self, item_id: str) -> bool:
+        return any(item.id == item_id for item in self._items)
 
+    def _has_call(self, call_id: str) -> bool:
+        return any(item.type == "function_call" and item.fields["call_id"] == call_id for item in self._items)
 
-def message_text(item: MessageItem) -> str:
-    """The words of a message for the language model.
-
-    Raises:
-        ProtocolError: a part that is not text, or belongs to another role.
-    """
-    words = []
-    for index, part in enumerate(item.content):
-        if part.type not in _TEXT_CONTENT[item.role]:
-            allowed = " or ".join(sorted(_TEXT_CONTENT[item.role]))
-            raise ProtocolError(
-                "unsupported_content",
-                f"{item.role} messages take {allowed} here, not {part.type}; speech goes to input_audio_buffer.append",
-                param=f"item.content.{index}.type",
-            )
-        words.append(part.text or part.transcript or "")
-    return "".join(words)
+    def _index(self, item_id: str, otherwise: int) -> int:
+        return next((index for index, item in enumerate(self._items) if item.id == item_id), otherwise)

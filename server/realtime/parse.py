@@ -10,25 +10,15 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from server.realtime.session import JsonObject, Modalities, Part, Session
+from server.realtime.errors import ProtocolError
+from server.realtime.part import CurrentNames, JsonObject, NoPrompt, Part
+from server.realtime.session import AudioFormat, MaxOutputTokens, Modalities, Session, VoiceId
+from server.realtime.tools import ToolChoice, Tools
+from server.realtime.written_items import InputItem, NewItem
 
-
-class ProtocolError(Exception):
-    """What a client sent cannot be served. The connection lives; the client is told by an `error` event.
-
-    Attributes:
-        code: the error's name, for programs.
-        message: what was wrong and what to do, for people.
-        param: the path of the offending field, where there is one.
-        event_id: the client's own id of the event, echoed.
-    """
-
-    def __init__(self, code: str, message: str, *, param: str | None = None, event_id: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.param = param
-        self.event_id = event_id
+Metadata: TypeAlias = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
+]
 
 
 class ClientMessage(BaseModel):
@@ -59,22 +49,9 @@ class OutputAudioClear(ClientMessage):
     type: Literal["output_audio_buffer.clear"]
 
 
-class Content(Part):
-    type: Literal["input_text", "output_text", "output_audio", "input_audio", "input_image"]
-    text: str | None = None
-    transcript: str | None = None
-
-
-class MessageItem(Part):
-    type: Literal["message"]
-    role: Literal["user", "assistant", "system"]
-    content: Annotated[list[Content], Field(min_length=1)]
-    id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
-
-
 class ItemCreate(ClientMessage):
     type: Literal["conversation.item.create"]
-    item: MessageItem
+    item: NewItem
     previous_item_id: str | None = None
 
 
@@ -95,14 +72,33 @@ class ItemTruncate(ClientMessage):
     audio_end_ms: Annotated[int, Field(ge=0)]
 
 
-class ResponseSettings(Part):
-    """What a `response.create` may ask of its one response; voice, format and length are the session's."""
+class ResponseOutput(Part):
+    format: AudioFormat | None = None
+    voice: str | VoiceId | None = None
+
+
+class ResponseAudio(Part):
+    output: ResponseOutput | None = None
+
+
+class ResponseSettings(CurrentNames):
+    """What a `response.create` may ask of its one response; where it says nothing, the session's fields hold.
+
+    Attributes:
+        conversation: `none` is a response beside the conversation.
+        input: what is responded to in place of the conversation.
+    """
 
     instructions: str | None = None
     output_modalities: Modalities | None = None
-    conversation: str = "auto"
-    input: tuple[JsonObject, ...] = ()
-    metadata: dict[str, str] | None = None
+    audio: ResponseAudio | None = None
+    tools: Tools | None = None
+    tool_choice: ToolChoice | None = None
+    max_output_tokens: MaxOutputTokens | None = None
+    conversation: Literal["auto", "none"] = "auto"
+    input: Annotated[list[InputItem], Field(max_length=500)] | None = None
+    metadata: Metadata | None = None
+    prompt: NoPrompt = None
 
 
 class ResponseCreate(ClientMessage):
@@ -153,7 +149,7 @@ def parse_event(message: str | bytes) -> ClientEvent:
         ProtocolError: whatever else the bytes are.
     """
     try:
-        document: Any = from_json(message)
+        document: Any = from_json(message, allow_inf_nan=False)
     except ValueError as error:
         raise ProtocolError(
             "invalid_json", f"the message is not JSON ({error}); send one JSON object a message"

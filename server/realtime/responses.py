@@ -3,135 +3,134 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-
-import numpy as np
+from dataclasses import dataclass
 
 from pipeline.audio import FloatArray
 from pipeline.events import ReplyDone
+from pipeline.lm.base import ToolCall
 from server.realtime.events import new_id, trace_object, usage
-from server.realtime.formats import OutputStream
 from server.realtime.items import Item
-from server.realtime.session import JsonObject, Session
+from server.realtime.outputs import CallOutput, MessageOutput, Place
+from server.realtime.part import JsonObject
+from server.realtime.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a response is to be.
+
+    Attributes:
+        session: the session in force, with what the client's `response.create` wanted otherwise.
+        metadata: of that event, echoed.
+        aside: the response is beside the conversation.
+    """
+
+    session: Session
+    metadata: dict[str, str] | None = None
+    aside: bool = False
 
 
 class Response:
     """Built when the reply starts; each method gives the events to send, without their ids.
 
     Args:
-        session: the session in force at the start.
-        modalities: what this response was asked to be, where it differs from the session.
-        metadata: of the client's `response.create`, echoed.
+        message: the number of its text in the history.
+        place: for what it puts out.
         now_s: the time on the input's sample clock.
     """
 
     def __init__(
         self,
-        session: Session,
+        asked: Asked,
+        message: int | None,
         *,
-        modalities: list[str],
-        metadata: dict[str, str] | None,
+        place: Place,
         conversation_id: str,
         now_s: Callable[[], float],
     ) -> None:
         self.id = new_id("resp")
-        self.item = Item(new_id("item"), "assistant", [], status="in_progress")
-        self._stopped = False
         self.failure: JsonObject | None = None
-        self._session = session
-        self._speaks = "audio" in modalities
-        self._metadata = metadata
-        self._conversation_id = conversation_id
+        self._asked = asked
+        self._speaks = "audio" in asked.session.output_modalities
+        self._message = message
+        self._place = None if asked.aside else place
+        self._conversation_id = None if asked.aside else conversation_id
         self._now_s = now_s
-        self._previous_item_id: str | None = None
-        self._audio = OutputStream(session.audio.output.format)
-        self._text = ""
-        self._samples = 0
+        self._open: MessageOutput | None = None
+        """The message that is being told."""
+        self._outputs: list[Item] = []
+        self._cancelled_by_client = False
         self._first_sent_s: float | None = None
 
-    def started(self, previous_item_id: str | None) -> Iterator[JsonObject]:
-        self._previous_item_id = previous_item_id
-        yield {"type": "response.created", "response": self._told("in_progress", output=[])}
-        yield self._of_output("response.output_item.added", item=self.item.told())
-        yield {"type": "conversation.item.added", "previous_item_id": previous_item_id, "item": self.item.told()}
-        yield self._of_part("response.content_part.added", part=self._part())
+    def started(self) -> Iterator[JsonObject]:
+        yield {"type": "response.created", "response": self._told("in_progress")}
 
     def clause(self, text: str) -> Iterator[JsonObject]:
-        self._text += text
-        self.item.clauses.append((text, self._samples))
-        yield self._of_part(
-            "response.output_audio_transcript.delta" if self._speaks else "response.output_text.delta", delta=text
-        )
+        if self._open is None:
+            spoken_as = self._asked.session.audio.output.format if self._speaks else None
+            self._open = MessageOutput(self._message, spoken_as, self.id, len(self._outputs), self._place)
+            self._outputs.append(self._open.item)
+            yield from self._open.begun()
+        yield from self._open.clause(text)
 
-    def audio(self, samples_24k: FloatArray, *, last: bool = False) -> Iterator[JsonObject]:
-        """The audio belongs to the clause before it."""
-        self._samples += len(samples_24k)
-        if self.item.clauses:
-            self.item.clauses[-1] = (self.item.clauses[-1][0], self._samples)
-        for delta in self._audio.push(samples_24k, last=last):
-            if self._stopped:
-                return
-            if self._first_sent_s is None:
-                self._first_sent_s = self._now_s()
-            yield self._of_part("response.output_audio.delta", delta=delta)
+    def audio(self, samples_24k: FloatArray) -> Iterator[JsonObject]:
+        """It belongs to the clause before it."""
+        if self._open is None or self._cancelled_by_client:
+            return
+        if self._first_sent_s is None:
+            self._first_sent_s = self._now_s()
+        yield from self._open.audio(samples_24k)
 
-    def stop(self) -> None:
-        """Tell no more audio."""
-        self._stopped = True
+    def call(self, call: ToolCall, message: int | None) -> Iterator[JsonObject]:
+        yield from self._end_message("completed")
+        output = CallOutput(call, message, self.id, len(self._outputs), self._place)
+        self._outputs.append(output.item)
+        yield from output.told()
 
-    def done(self, reply: ReplyDone, *, cancelled_by_client: bool) -> Iterator[JsonObject]:
+    def cancel(self) -> None:
+        """By the client: tell no more audio."""
+        self._cancelled_by_client = True
+
+    def done(self, reply: ReplyDone) -> Iterator[JsonObject]:
         reply.trace.first_sent_s = self._first_sent_s
-        self.item.status = "completed" if reply.status == "completed" else "incomplete"
-        self.item.content = [
-            {"type": "output_audio", "transcript": self._text}
-            if self._speaks
-            else {"type": "output_text", "text": self._text}
-        ]
-        if self._speaks:
-            if reply.status == "completed":
-                yield from self.audio(np.zeros(0, dtype=np.float32), last=True)
-            yield self._of_part("response.output_audio.done")
-            yield self._of_part("response.output_audio_transcript.done", transcript=self._text)
-        else:
-            yield self._of_part("response.output_text.done", text=self._text)
-        yield self._of_part("response.content_part.done", part=self._part())
-        yield self._of_output("response.output_item.done", item=self.item.told())
-        yield {"type": "conversation.item.done", "previous_item_id": self._previous_item_id, "item": self.item.told()}
-        told = self._told(reply.status, output=[self.item.told()])
-        told["status_details"] = self._details(reply.status, cancelled_by_client=cancelled_by_client)
+        status: str = reply.status
+        if status == "completed" and reply.cut:
+            status = "incomplete"
+        yield from self._end_message(status if status == "completed" else "incomplete")
+        told = self._told(status)
+        told["status_details"] = self._details(status)
         told["usage"] = usage(reply.prompt_tokens, reply.reply_tokens)
         told["trace"] = trace_object(reply.trace)
         yield {"type": "response.done", "response": told}
 
-    def _told(self, status: str, output: list[JsonObject]) -> JsonObject:
-        session = self._session
+    def _end_message(self, status: str) -> Iterator[JsonObject]:
+        if self._open is not None:
+            yield from self._open.ended(status)
+        self._open = None
+
+    def _told(self, status: str) -> JsonObject:
+        session = self._asked.session
+        output = session.audio.output
         return {
             "object": "realtime.response",
             "id": self.id,
             "status": status,
             "status_details": None,
-            "output": output,
+            "output": [item.told() for item in self._outputs],
             "conversation_id": self._conversation_id,
             "output_modalities": ["audio"] if self._speaks else ["text"],
             "max_output_tokens": session.max_output_tokens,
-            "audio": {
-                "output": {"format": session.audio.output.format.model_dump(), "voice": session.audio.output.voice_name}
-            },
+            "audio": {"output": {"format": output.format.model_dump(), "voice": output.voice_name}},
             "usage": None,
-            "metadata": self._metadata,
+            "metadata": self._asked.metadata,
         }
 
-    def _details(self, status: str, *, cancelled_by_client: bool) -> JsonObject | None:
-        if status == "cancelled":
-            return {"type": status, "reason": "client_cancelled" if cancelled_by_client else "turn_detected"}
-        if status == "failed":
-            return {"type": status, "error": self.failure or {"type": "server_error", "code": "server_error"}}
+    def _details(self, status: str) -> JsonObject | None:
+        match status:
+            case "cancelled":
+                return {"type": status, "reason": "client_cancelled" if self._cancelled_by_client else "turn_detected"}
+            case "incomplete":
+                return {"type": status, "reason": "max_output_tokens"}
+            case "failed":
+                return {"type": status, "error": self.failure or {"type": "server_error", "code": "server_error"}}
         return None
-
-    def _part(self) -> JsonObject:
-        return {"type": "audio", "transcript": self._text} if self._speaks else {"type": "text", "text": self._text}
-
-    def _of_output(self, kind: str, **fields: object) -> JsonObject:
-        return {"type": kind, "response_id": self.id, "output_index": 0, **fields}
-
-    def _of_part(self, kind: str, **fields: object) -> JsonObject:
-        return self._of_output(kind, item_id=self.item.id, content_index=0, **fields)

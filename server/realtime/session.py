@@ -6,43 +6,17 @@ effective session is the one before it with those fields replaced.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from pipeline.languages import Language, parse_language
 from pipeline.settings import ConversationSettings
+from server.realtime.part import CurrentNames, JsonObject, NoPrompt, Part
+from server.realtime.tools import ToolChoice, Tools, toolbox
 
-JsonObject: TypeAlias = dict[str, Any]
-
-# The names of the API before it was generally available, and what became of them: ignoring these would leave a client
-# with a session that it did not ask for.
-_BETA_NAMES = {
-    "modalities": "output_modalities",
-    "input_audio_format": "audio.input.format",
-    "output_audio_format": "audio.output.format",
-    "input_audio_transcription": "audio.input.transcription",
-    "input_audio_noise_reduction": "audio.input.noise_reduction",
-    "turn_detection": "audio.input.turn_detection",
-    "voice": "audio.output.voice",
-    "max_response_output_tokens": "max_output_tokens",
-}
 # These merge field by field; every other value is replaced whole.
 _NESTED = {"audio", "input", "output", "transcription"}
-
-
-class Part(BaseModel):
-    """A part of the session. Where a field cannot be null, null means what absence does: keep the value."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-    nullable: ClassVar[frozenset[str]] = frozenset()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absence(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {name: field for name, field in value.items() if field is not None or name in cls.nullable}
 
 
 class Pcm(Part):
@@ -62,19 +36,23 @@ AudioFormat: TypeAlias = Annotated[Pcm | Pcmu | Pcma, Field(discriminator="type"
 
 
 class ServerVad(Part):
-    """`silence_duration_ms` decides the end of a turn; the threshold and the padding are the detector's own."""
+    """`silence_duration_ms` decides the end of a turn."""
 
     type: Literal["server_vad"]
     threshold: float = Field(0.5, ge=0, le=1)
-    prefix_padding_ms: int = Field(300, ge=0)
+    prefix_padding_ms: int = Field(300, ge=0, le=5_000)
     silence_duration_ms: int = Field(500, ge=0, le=60_000)
     create_response: bool = True
     interrupt_response: bool = True
-    idle_timeout_ms: int | None = None
+    idle_timeout_ms: Annotated[int, Field(ge=1_000, le=600_000)] | None = None
+
+
+# The original waits for 8, 4 and 2 s at most; the same ratios hold for the shorter silences of the profile.
+_PATIENCE = {"low": 2.0, "medium": 1.0, "auto": 1.0, "high": 0.5}
 
 
 class SemanticVad(Part):
-    """The profile's own policy: Smart Turn with a silence limit."""
+    """The profile's own policy, which judges by the words and the voice; `eagerness` stretches its silences."""
 
     type: Literal["semantic_vad"] = "semantic_vad"
     eagerness: Literal["low", "medium", "high", "auto"] = "auto"
@@ -133,42 +111,32 @@ class Audio(Part):
     output: AudioOutput = AudioOutput()
 
 
-class Tool(Part):
-    """Echoed, so that clients that register tools live; no engine of this server calls one yet."""
-
-    type: Literal["function"]
-    name: str
-    description: str | None = None
-    parameters: JsonObject | None = None
+Modalities: TypeAlias = Annotated[tuple[Literal["text", "audio"], ...], Field(min_length=1)]
+MaxOutputTokens: TypeAlias = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
 
 
-Modalities: TypeAlias = Annotated[list[Literal["text", "audio"]], Field(min_length=1)]
-
-
-class Session(Part):
+class Session(CurrentNames):
     """The effective session, complete."""
 
     type: Literal["realtime"] = "realtime"
     model: str | None = None
     instructions: str = ""
-    output_modalities: Modalities = ["audio"]
+    output_modalities: Modalities = ("audio",)
     audio: Audio = Audio()
-    tools: list[Tool] = []
-    tool_choice: Literal["none", "auto", "required"] | JsonObject = "auto"
-    max_output_tokens: Annotated[int, Field(ge=1, le=4096)] | Literal["inf"] = "inf"
+    tools: Tools = ()
+    tool_choice: ToolChoice = "auto"
+    max_output_tokens: MaxOutputTokens = "inf"
+    prompt: NoPrompt = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _names_are_of_this_api(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            for old, new in _BETA_NAMES.items():
-                if old in value:
-                    raise ValueError(f"{old!r} is a name of the beta API; the field is now {new!r}")
-        return value
+    def updated(self, patch: Part) -> Self:
+        """This session with the fields that `patch` sets; those that a session does not have say nothing to it.
 
-    def updated(self, patch: Session) -> Self:
-        """This session with the fields that `patch` sets. Never raises: both sides have been validated."""
-        return self.model_validate(_merge(self.model_dump(), patch.model_dump(exclude_unset=True)))
+        Raises:
+            ValueError: the tool of choice is not among the tools.
+        """
+        session = self.model_validate(_merge(self.model_dump(), patch.model_dump(exclude_unset=True)))
+        toolbox(session.tools, session.tool_choice)
+        return session
 
     def conversation_settings(self, default_languages: tuple[Language, ...]) -> ConversationSettings:
         """What this session means to the pipeline."""
@@ -187,9 +155,26 @@ class Session(Part):
             detect_turns=turns is not None,
             reply_to_turns=turns is not None and turns.create_response,
             interrupt=turns is None or turns.interrupt_response,
-            silence_limit_s=turns.silence_duration_ms / 1000 if isinstance(turns, ServerVad) else None,
             speak="audio" in self.output_modalities,
+            toolbox=toolbox(self.tools, self.tool_choice),
+            **_ends(turns),
         )
+
+
+def _ends(turns: ServerVad | SemanticVad | None) -> JsonObject:
+    """How the begin and the end of a turn are found, as fields of `ConversationSettings`."""
+    match turns:
+        case None:
+            return {}
+        case SemanticVad():
+            return {"patience": _PATIENCE[turns.eagerness]}
+        case ServerVad():
+            return {
+                "silence_limit_s": turns.silence_duration_ms / 1000,
+                "speech_threshold": turns.threshold,
+                "prefix_s": turns.prefix_padding_ms / 1000,
+                "idle_timeout_s": None if turns.idle_timeout_ms is None else turns.idle_timeout_ms / 1000,
+            }
 
 
 def _merge(base: JsonObject, patch: JsonObject) -> JsonObject:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 
 from pipeline.events import (
     Event,
+    IdleTimeout,
     ReplyAudio,
+    ReplyCall,
     ReplyDone,
     ReplyStarted,
     ReplyText,
@@ -17,11 +19,14 @@ from pipeline.events import (
     TurnEmpty,
     TurnFailed,
 )
-from server.realtime.events import new_id, server_error
+from server.realtime.events import new_id
 from server.realtime.items import Item, Items
-from server.realtime.parse import ResponseSettings
-from server.realtime.responses import Response
-from server.realtime.session import JsonObject, Session
+from server.realtime.part import JsonObject
+from server.realtime.responses import Asked, Response
+from server.realtime.session import Session
+
+_TURNS_KEPT = 32
+"""No more than so many turns wait for their transcript or their reply."""
 
 
 class Telling:
@@ -29,69 +34,77 @@ class Telling:
 
     Attributes:
         session: the session in force; replaced by each `session.update`.
-        response: the one under way.
-        asked: what the client's `response.create` wanted of the response that comes next.
     """
 
     def __init__(self, session: Session, items: Items, now_s: Callable[[], float]) -> None:
         self.session = session
-        self.response: Response | None = None
-        self.asked = ResponseSettings()
         self._items = items
         self._now_s = now_s
         self._conversation_id = new_id("conv")
         self._turns: dict[int, Item] = {}
         self._lengths_s: dict[int, float] = {}
-        self._cancelled_by_client = False
+        self._responses: dict[int, Response] = {}
+        """Those under way, by the number of their reply."""
+        self._asked: dict[int, Asked] = {}
+        self._cancelled: set[int] = set()
 
-    def cancel(self) -> None:
-        """The client cancels: nothing more is told of the response under way but its end."""
-        self._cancelled_by_client = True
-        if self.response:
-            self.response.stop()
+    def expect(self, reply: int, asked: Asked) -> None:
+        """The client asked for a reply, which has not been told of yet."""
+        self._asked[reply] = asked
+
+    def reply_of(self, response_id: str) -> int | None:
+        """The number of the reply that is told as a response; None if there is none of that id under way."""
+        return next((reply for reply, response in self._responses.items() if response.id == response_id), None)
+
+    def cancel(self, reply: int) -> None:
+        """The client cancels: nothing more is told of it but its end."""
+        self._cancelled.add(reply)
+        if (response := self._responses.get(reply)) is not None:
+            response.cancel()
 
     def told(self, event: Event) -> Iterator[JsonObject]:
         match event:
-            case SpeechStarted(turn, at_s):
-                # A turn that the client cleared is never heard of again.
-                self._turns = {number: item for number, item in self._turns.items() if number in self._lengths_s}
-                yield {
-                    "type": "input_audio_buffer.speech_started",
-                    "audio_start_ms": _ms(at_s),
-                    "item_id": self._item(turn).id,
-                }
+            case SpeechStarted(turn, _, audio_from_s):
+                yield self._of_buffer("speech_started", turn, audio_start_ms=_ms(audio_from_s))
             case SpeechStopped(turn, at_s):
-                yield {
-                    "type": "input_audio_buffer.speech_stopped",
-                    "audio_end_ms": _ms(at_s),
-                    "item_id": self._item(turn).id,
-                }
-            case TurnCommitted(turn, start_s, end_s):
-                yield from self._committed(turn, end_s - start_s)
-            case Transcribed(turn, text, _, audio_s, message):
-                self._item(turn).message = message
+                yield self._of_buffer("speech_stopped", turn, audio_end_ms=_ms(at_s))
+            case IdleTimeout(turn, start_s, end_s):
+                times = {"audio_start_ms": _ms(start_s), "audio_end_ms": _ms(end_s)}
+                yield self._of_buffer("timeout_triggered", turn, **times)
+            case TurnCommitted(turn, start_s, end_s, message):
+                yield from self._committed(turn, end_s - start_s, message)
+            case Transcribed(turn, text, _, audio_s):
                 yield from self._transcribed(turn, text, audio_s)
             case TurnEmpty(turn):
                 yield from self._transcribed(turn, "", self._lengths_s[turn])
             case TurnFailed():
                 yield from self._failed(event)
-            case ReplyStarted(_, turn, _, message):
-                yield from self._reply_started(turn, message)
-            case ReplyText(_, text) if self.response:
-                yield from self.response.clause(text)
-            case ReplyAudio(_, samples_24k) if self.response:
-                yield from self.response.audio(samples_24k)
-            case ReplyDone():
-                yield from self._reply_done(event)
+            case ReplyStarted():
+                yield from self._reply_started(event)
+            case ReplyText(reply, text):
+                yield from self._responses[reply].clause(text)
+            case ReplyAudio(reply, samples_24k):
+                yield from self._responses[reply].audio(samples_24k)
+            case ReplyCall(reply, call, message):
+                yield from self._responses[reply].call(call, message)
+            case ReplyDone(reply):
+                self._cancelled.discard(reply)
+                yield from self._responses.pop(reply).done(event)
+
+    def _of_buffer(self, kind: str, turn: int, **times: int) -> JsonObject:
+        return {"type": f"input_audio_buffer.{kind}", **times, "item_id": self._item(turn).id}
 
     def _item(self, turn: int) -> Item:
         """The user's item of a turn, which has its id from the first sound on."""
         if turn not in self._turns:
-            self._turns[turn] = Item(new_id("item"), "user", [{"type": "input_audio", "transcript": None}])
+            part = {"type": "input_audio", "transcript": None}
+            self._turns[turn] = Item(new_id("item"), "message", {"role": "user", "content": [part]})
+            self._turns.pop(turn - _TURNS_KEPT, None)
         return self._turns[turn]
 
-    def _committed(self, turn: int, length_s: float) -> Iterator[JsonObject]:
+    def _committed(self, turn: int, length_s: float, message: int) -> Iterator[JsonObject]:
         item = self._item(turn)
+        item.message = message
         self._lengths_s[turn] = length_s
         previous = self._items.append(item)
         yield {"type": "input_audio_buffer.committed", "item_id": item.id, "previous_item_id": previous}
@@ -100,63 +113,43 @@ class Telling:
 
     def _transcribed(self, turn: int, text: str, audio_s: float) -> Iterator[JsonObject]:
         item = self._item(turn)
-        self._forget(turn)
+        self._lengths_s.pop(turn)
         item.content[0]["transcript"] = text
         if self.session.audio.input.transcription is None:
             return
-        part = {"item_id": item.id, "content_index": 0}
         if text:
-            yield {"type": "conversation.item.input_audio_transcription.delta", **part, "delta": text}
-        yield {
-            "type": "conversation.item.input_audio_transcription.completed",
-            **part,
-            "transcript": text,
-            "usage": {"type": "duration", "seconds": round(audio_s, 3)},
-        }
+            yield self._of_transcription("delta", item, delta=text)
+        length = {"type": "duration", "seconds": round(audio_s, 3)}
+        yield self._of_transcription("completed", item, transcript=text, usage=length)
+
+    def _of_transcription(self, kind: str, item: Item, **fields: object) -> JsonObject:
+        kind = f"conversation.item.input_audio_transcription.{kind}"
+        return {"type": kind, "item_id": item.id, "content_index": 0, **fields}
 
     def _failed(self, failure: TurnFailed) -> Iterator[JsonObject]:
         reason: JsonObject = {"type": "server_error", "code": f"{failure.stage}_failed", "message": failure.reason}
-        if failure.stage == "speech_to_text" and failure.turn is not None:
-            item = self._item(failure.turn)
-            self._forget(failure.turn)
-            yield {
-                "type": "conversation.item.input_audio_transcription.failed",
-                "item_id": item.id,
-                "content_index": 0,
-                "error": reason,
-            }
-        elif self.response:
-            self.response.failure = reason
-        else:
-            yield server_error(failure.reason)
+        if failure.reply is not None:
+            self._responses[failure.reply].failure = reason
+        elif failure.turn is not None:
+            self._lengths_s.pop(failure.turn)
+            yield self._of_transcription("failed", self._item(failure.turn), error=reason)
 
-    def _forget(self, turn: int) -> None:
-        """A turn with its transcript is over, as far as ids go; the item lives on in the conversation."""
-        self._lengths_s.pop(turn, None)
-        self._turns.pop(turn, None)
+    def _reply_started(self, reply: ReplyStarted) -> Iterator[JsonObject]:
+        answers = self._turns.get(reply.turn) if reply.turn is not None else None
+        after = self._items.last_id() if answers is None else answers.id
 
-    def _reply_started(self, turn: int | None, message: int | None) -> Iterator[JsonObject]:
-        asked = ResponseSettings()
-        if turn is None:
-            asked, self.asked = self.asked, asked
-        self.response = Response(
-            self.session,
-            modalities=[*(asked.output_modalities or self.session.output_modalities)],
-            metadata=asked.metadata,
-            conversation_id=self._conversation_id,
-            now_s=self._now_s,
-        )
-        self.response.item.message = message
-        yield from self.response.started(self._items.append(self.response.item))
+        def place(item: Item) -> str | None:
+            nonlocal after
+            previous = self._items.insert(item, after)
+            after = item.id
+            return previous
 
-    def _reply_done(self, reply: ReplyDone) -> Iterator[JsonObject]:
-        if self.response is None:
-            # Cancelled before it began, and told all the same: a client may be waiting for it by its metadata.
-            yield from self._reply_started(reply.turn, None)
-        response, self.response = self.response, None
-        by_client, self._cancelled_by_client = self._cancelled_by_client, False
-        if response:
-            yield from response.done(reply, cancelled_by_client=by_client)
+        asked = self._asked.pop(reply.reply, None) or Asked(self.session)
+        response = Response(asked, reply.message, place=place, conversation_id=self._conversation_id, now_s=self._now_s)
+        self._responses[reply.reply] = response
+        if reply.reply in self._cancelled:
+            response.cancel()
+        yield from response.started()
 
 
 def _ms(at_s: float) -> int:

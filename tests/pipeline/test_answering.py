@@ -18,6 +18,7 @@ from pipeline.events import (
     TurnEmpty,
 )
 from pipeline.languages import Language
+from pipeline.lm.base import Message
 from pipeline.profiles import load_profile
 from pipeline.testing import Prompts, Script, ScriptedCaller
 
@@ -136,8 +137,8 @@ def test_a_caller_who_changes_the_language_is_answered_in_it(call: Any) -> None:
 
 def test_typed_messages_can_be_answered_without_speech(call: Any) -> None:
     async def hold(caller: ScriptedCaller) -> None:
-        caller.conversation.add_message("user", "hello")
-        await caller.conversation.respond(instructions="Be kind.")
+        caller.conversation.add_message(Message("user", "hello"))
+        await caller.conversation.respond(replace(caller.conversation.settings, instructions="Be kind."))
         done = await caller.until(ReplyDone)
         assert (done.text, done.turn) == ("You said hello.", None)
 
@@ -149,7 +150,7 @@ def test_typed_messages_are_answered_in_the_language_that_is_set_whatever_was_sp
     async def hold(caller: ScriptedCaller) -> None:
         for count, language in enumerate([Language.FR, Language.JA], 1):
             caller.conversation.settings = replace(caller.conversation.settings, languages=(language,))
-            caller.conversation.add_message("user", "hello")
+            caller.conversation.add_message(Message("user", "hello"))
             await caller.conversation.respond()
             assert (await caller.until(ReplyDone, count=count * 2 - 1)).language is language
             await caller.speak(1.0)
@@ -161,7 +162,7 @@ def test_typed_messages_are_answered_in_the_language_that_is_set_whatever_was_sp
 def test_typed_messages_are_answered_in_the_language_spoken_last(call: Any) -> None:
     async def hold(caller: ScriptedCaller) -> None:
         await caller.take_turn()
-        caller.conversation.add_message("user", "hello")
+        caller.conversation.add_message(Message("user", "hello"))
         await caller.conversation.respond()
         assert (await caller.until(ReplyDone, count=2)).language is Language.FR
 
@@ -172,8 +173,8 @@ def test_what_is_taken_out_of_the_history_was_never_said(call: Any) -> None:
     prompts = Prompts("Fine.")
 
     async def hold(caller: ScriptedCaller) -> None:
-        first = caller.conversation.add_message("user", "forget this")
-        caller.conversation.add_message("user", "keep this")
+        first = caller.conversation.add_message(Message("user", "forget this"))
+        caller.conversation.add_message(Message("user", "keep this"))
         caller.conversation.forget_message(first)
         await caller.conversation.respond()
         await caller.until(ReplyDone)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from hypothesis import given, settings
@@ -339,15 +340,25 @@ def check_cancelled(call: Call) -> None:
 
 
 def check_history(call: Call) -> None:
-    """Each reply was asked for with all that was said before it and, of the replies, what was heard."""
-    starts = {started.reply: started.message for started in call.all(ReplyStarted)}
-    messages: dict[int, Transcribed | ReplyDone] = {heard.message: heard for heard in call.all(Transcribed)}
-    messages |= {starts[done.reply]: done for done in call.all(ReplyDone)}
+    """Each reply was asked for with all that was said before it and, of the replies, what was heard: turns in the order
+    in which they were committed, each with its reply behind it."""
+    places = {committed.turn: committed.message for committed in call.all(TurnCommitted)}
+    starts = {started.reply: started for started in call.all(ReplyStarted)}
+    begun = {started.reply: index for index, started in enumerate(call.heard) if isinstance(started, ReplyStarted)}
+    said_at: list[tuple[tuple[int, int], int, Transcribed | ReplyDone]] = [
+        ((places[event.turn], 0), index, event)
+        for index, event in enumerate(call.heard)
+        if isinstance(event, Transcribed)
+    ]
+    for done in call.all(ReplyDone):
+        number = starts[done.reply].message
+        place = (number, 0) if done.turn is None else (places[done.turn], number)
+        said_at.append((place, begun[done.reply], done))
     for done in call.all(ReplyDone):
         if not done.text:
             continue  # of its prompt nothing is known
         prompt = [(message.role, message.text) for message in call.prompts[done.text.split()[0]]]
-        before = [messages[number] for number in sorted(messages) if number < starts[done.reply]]
+        before = [said for _, index, said in sorted(said_at, key=itemgetter(0)) if index < begun[done.reply]]
         expected = [
             ("user", said.text) if isinstance(said, Transcribed) else ("assistant", kept_of(said, prompt, call))
             for said in before

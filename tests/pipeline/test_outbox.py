@@ -37,6 +37,6 @@ async def test_closing_frees_both_sides_and_keeps_what_is_inside() -> None:
 @pytest.mark.asyncio
 async def test_what_nobody_fetched_can_be_taken_back() -> None:
     outbox = Outbox(capacity=8)
-    await outbox.put(TurnEmpty(1), SpeechStarted(2, 0.0), TurnEmpty(3))
+    await outbox.put(TurnEmpty(1), SpeechStarted(2, 0.0, 0.0), TurnEmpty(3))
     assert await outbox.drop(lambda event: isinstance(event, TurnEmpty)) == [TurnEmpty(3), TurnEmpty(1)]
-    assert await outbox.get() == SpeechStarted(2, 0.0)
+    assert await outbox.get() == SpeechStarted(2, 0.0, 0.0)

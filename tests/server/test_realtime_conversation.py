@@ -253,7 +253,7 @@ async def test_items_are_created_retrieved_truncated_and_deleted(running: Any, t
                 "type": "conversation.item.create",
                 "item": {"type": "function_call_output", "call_id": "c", "output": "5"},
             },
-            "invalid_value",
+            "invalid_tool_call_id",
         ),
         (
             {
@@ -276,7 +276,23 @@ async def test_items_are_created_retrieved_truncated_and_deleted(running: Any, t
             "item_create_invalid_previous_item_id",
         ),
         ({"type": "output_audio_buffer.clear"}, "unsupported_event"),
-        ({"type": "response.create", "response": {"conversation": "none"}}, "unsupported_value"),
+        ({"type": "response.create", "response": {"conversation": "mine"}}, "invalid_value"),
+        ({"type": "response.create", "response": {"voice": "alloy"}}, "invalid_value"),
+        ({"type": "response.create", "response": {"prompt": {"id": "pmpt_1"}}}, "invalid_value"),
+        (
+            {"type": "response.create", "response": {"tool_choice": {"type": "function", "name": "look"}}},
+            "invalid_value",
+        ),
+        (
+            {"type": "response.create", "response": {"input": [{"type": "item_reference", "id": "no"}]}},
+            "item_reference_invalid_item_id",
+        ),
+        ({"type": "session.update", "session": {"prompt": {"id": "pmpt_1"}}}, "invalid_value"),
+        ({"type": "session.update", "session": {"tools": [{"type": "mcp", "server_label": "x"}]}}, "invalid_value"),
+        (
+            {"type": "session.update", "session": {"tool_choice": {"type": "function", "name": "look"}}},
+            "invalid_value",
+        ),
         ({"type": "response.dance"}, "unknown_event"),
         ({"type": "input_audio_buffer.append", "audio": "é"}, "invalid_audio"),
     ],

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.audio import float_to_pcm16
+from server.realtime.errors import ProtocolError
 from server.realtime.formats import InputStream, OutputStream
-from server.realtime.parse import ProtocolError
 from server.realtime.session import Pcm, Pcma, Pcmu
 
 FORMATS = [Pcm(), Pcmu(type="audio/pcmu"), Pcma(type="audio/pcma")]

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.realtime import realtime_client_event
 
-from server.realtime.parse import EVENT_TYPES, ClientEvent, ProtocolError, parse_event
+from server.realtime.errors import ProtocolError
+from server.realtime.parse import EVENT_TYPES, ClientEvent, parse_event
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -1,0 +1,65 @@
+"""The functions of the client's program that the language model may call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, Field
+
+from pipeline.lm.base import NO_TOOLS, Tool, Toolbox
+from server.realtime.part import JsonObject, Part
+
+MOST_TOOLS = 128
+MOST_TOOL_BYTES = 2**16
+"""Of all tools together, as JSON."""
+
+
+class FunctionTool(Part):
+    type: Literal["function"]
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str | None = None
+    parameters: JsonObject | None = None
+
+
+def _bounded(tools: tuple[FunctionTool, ...]) -> tuple[FunctionTool, ...]:
+    size = sum(len(json.dumps(tool.model_dump())) for tool in tools)
+    if size > MOST_TOOL_BYTES:
+        raise ValueError(f"the tools are {size} bytes of JSON, and {MOST_TOOL_BYTES} are taken; describe them shorter")
+    names = [tool.name for tool in tools]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"there are two tools of the name {twice[0]!r}; give each a name of its own")
+    return tools
+
+
+Tools: TypeAlias = Annotated[tuple[FunctionTool, ...], Field(max_length=MOST_TOOLS), AfterValidator(_bounded)]
+
+
+class ChosenTool(Part):
+    type: Literal["function"]
+    name: str
+
+
+ToolChoice: TypeAlias = Literal["none", "auto", "required"] | ChosenTool
+
+
+def toolbox(tools: Sequence[FunctionTool], choice: ToolChoice) -> Toolbox:
+    """What the language model is given of them.
+
+    Raises:
+        ValueError: the tool of choice is not among them.
+    """
+    if choice == "none":
+        return NO_TOOLS
+    offered = tuple(
+        Tool(tool.name, tool.description or "", tool.parameters or {"type": "object", "properties": {}})
+        for tool in tools
+    )
+    if not isinstance(choice, ChosenTool):
+        return Toolbox(offered, required=choice == "required" and bool(offered))
+    chosen = tuple(tool for tool in offered if tool.name == choice.name)
+    if not chosen:
+        known = ", ".join(tool.name for tool in offered) or "none"
+        raise ValueError(f"tool_choice names {choice.name!r}, and the tools are: {known}")
+    return Toolbox(chosen, required=True)
