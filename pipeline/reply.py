@@ -88,6 +88,8 @@ class Reply:
         self.playback = Playback(request.language, self._clock)
         self._message: int | None = None
         self._keep_call: Callable[[ToolCall], int | None]
+        self._untold_call: int | None = None
+        """A call that is in the history, and still on its way into the outbox."""
         self._released = asyncio.Event()
         self._announced = asyncio.Event()
         self._flows = asyncio.Event()
@@ -163,7 +165,8 @@ class Reply:
             await self._outbox.put(self._done("cancelled"))
         else:
             await self._outbox.put(self._started(), self._done("cancelled"))
-        return [event.message for event in taken if isinstance(event, ReplyCall) and event.message is not None]
+        calls = [self._untold_call, *(event.message for event in taken if isinstance(event, ReplyCall))]
+        return [message for message in calls if message is not None]
 
     async def _announce(self) -> None:
         await self._released.wait()
@@ -247,7 +250,9 @@ class Reply:
                 self._on_sent(piece.samples_24k, begins_at_s)
                 await self._outbox.put(ReplyAudio(self.request.number, piece.samples_24k))
             if piece.call is not None:
-                await self._outbox.put(ReplyCall(self.request.number, piece.call, self._keep_call(piece.call)))
+                self._untold_call = self._keep_call(piece.call)
+                await self._outbox.put(ReplyCall(self.request.number, piece.call, self._untold_call))
+                self._untold_call = None
 
     async def _in_time(self, pieces: asyncio.Queue[_Piece | None]) -> _Piece | None:
         """The next piece. A model that lets the caller wait for so long hangs."""

@@ -101,7 +101,7 @@ class Replying:
 
     def truncate(self, message: int, heard: str) -> None:
         """Keep of a reply, this one or another, what the client says to have been heard."""
-        self._history.amend(message, heard)
+        self._history.amend(message, heard.strip())
         if message == self._message:
             self._message = None
 

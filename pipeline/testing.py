@@ -140,11 +140,11 @@ class Script:
 class Prompts:
     """A `Script.reply` that keeps the messages it was asked with; its last answer is for ever."""
 
-    def __init__(self, *answers: str) -> None:
+    def __init__(self, *answers: str | Sequence[Piece]) -> None:
         self.seen: list[list[Message]] = []
-        self._answers = _Turns[str](answers)
+        self._answers = _Turns[str | Sequence[Piece]](answers)
 
-    def __call__(self, messages: Sequence[Message]) -> str:
+    def __call__(self, messages: Sequence[Message]) -> str | Sequence[Piece]:
         self.seen.append(list(messages))
         return self._answers.next()
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from pipeline.lm.base import NO_TOOLS, CutOff, Message, Piece, Toolbox, ToolCall
 
@@ -143,7 +144,8 @@ class _Answer:
 
     def rest(self) -> Iterator[Piece]:
         """What can be told only at the end."""
-        yield from self._calls.values()
+        for call in self._calls.values():
+            yield replace(call, id=call.id or f"call_{uuid4().hex[:24]}")
         if self._cut:
             yield CutOff()
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.history import History
-from pipeline.lm.base import Message
+from pipeline.lm.base import Message, ToolCall
 
 
 def words(text: str) -> int:
@@ -69,3 +69,43 @@ def test_a_prompt_fits_its_budget_and_always_holds_the_newest(sizes: list[int], 
     assert prompt[0] == Message("system", "brief")
     assert prompt[-1].text == "word " * sizes[-1]
     assert sum(words(message.text) for message in prompt) <= max(budget, sizes[-1] + 1)
+
+
+def texts(history: History, budget: int = 50) -> list[str]:
+    return [message.text for message in history.prompt("", budget, words)[1:]]
+
+
+def test_a_message_is_put_where_it_belongs() -> None:
+    history = History()
+    one = history.add(Message("user", "one"))
+    history.add(Message("user", "three"))
+    history.add(Message("user", "two"), after=one)
+    history.add(Message("user", "zero"), after=0)
+    assert texts(history) == ["zero", "one", "two", "three"]
+
+
+def test_what_follows_the_forgotten_comes_first() -> None:
+    history = History()
+    one = history.add(Message("user", "one one one"))
+    history.add(Message("user", "three"))
+    assert texts(history, budget=2) == ["three"]
+    history.add(Message("user", "two"), after=one)
+    assert texts(history) == ["two", "three"]
+
+
+def test_a_place_that_is_kept_free_changes_no_prompt() -> None:
+    history = History()
+    version = history.version
+    number = history.add(Message("user", ""))
+    assert history.version == version
+    history.amend(number, "one")
+    assert history.version > version
+
+
+def test_a_result_is_told_with_its_call_or_not_at_all() -> None:
+    history = History()
+    history.add(Message("assistant", "", calls=(ToolCall("c1", "look up", '{"what": "a word"}'),)))
+    history.add(Message("tool", "", call_id="c1"))
+    history.add(Message("user", "thanks"))
+    assert [message.role for message in history.prompt("", 50, words)] == ["system", "assistant", "tool", "user"]
+    assert [message.role for message in history.prompt("", 3, words)] == ["system", "user"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
+from typing import Any
 
 import pytest
 
-from pipeline.lm.base import CutOff, Message
+from pipeline.lm.base import CutOff, Message, Tool, Toolbox, ToolCall
 from pipeline.lm.echo import Echo
-from pipeline.lm.llama import LanguageModelError, Llama
+from pipeline.lm.llama import LanguageModelError, Llama, chat_messages
 from pipeline.weights import WeightStore
 
 
@@ -51,3 +53,88 @@ def test_a_closed_reply_stops_the_model(llama: Llama) -> None:
 def test_a_prompt_that_does_not_fit_is_an_error_that_says_so(llama: Llama) -> None:
     with pytest.raises(LanguageModelError, match="context"):
         list(llama.reply([Message("user", "word " * 2000)], max_tokens=3))
+
+
+def test_a_chat_has_the_calls_of_an_answer_in_its_message() -> None:
+    calls = [ToolCall(f"c{number}", "look", "{}") for number in range(2)]
+    messages = [
+        Message("user", "how is it"),
+        Message("assistant", "Let me see."),
+        *(Message("assistant", "", calls=(call,)) for call in calls),
+        Message("tool", "rain", call_id="c0"),
+    ]
+    told = [
+        {"id": f"c{number}", "type": "function", "function": {"name": "look", "arguments": "{}"}} for number in (0, 1)
+    ]
+    assert chat_messages(messages) == [
+        {"role": "user", "content": "how is it"},
+        {"role": "assistant", "content": "Let me see.", "tool_calls": told},
+        {"role": "tool", "content": "rain", "tool_call_id": "c0"},
+    ]
+
+
+class ChunkedServer:
+    """In place of llama.cpp's: streams the chunks that it is given, and keeps what it was asked."""
+
+    def __init__(self, *deltas: dict[str, Any], finish: str) -> None:
+        self.request: dict[str, Any] = {}
+        self._chunks = [{"choices": [{"delta": delta, "finish_reason": None}]} for delta in deltas]
+        self._chunks.append({"choices": [{"delta": {}, "finish_reason": finish}]})
+
+    def handle_chat_completions(self, request: dict[str, Any], on_chunk: Callable[[dict[str, Any]], bool]) -> None:
+        self.request = request
+        for chunk in self._chunks:
+            if on_chunk(chunk):
+                return
+
+
+def llama_on(server: ChunkedServer) -> Llama:
+    llama = object.__new__(Llama)
+    llama._server = server
+    return llama
+
+
+def test_a_call_that_comes_in_pieces_is_put_together() -> None:
+    server = ChunkedServer(
+        {"role": "assistant", "content": None},
+        {"content": "Let me see."},
+        {"tool_calls": [{"index": 0, "id": "c0", "type": "function", "function": {"name": "look", "arguments": ""}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '{"where": '}}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '"outside"}'}}]},
+        {
+            "tool_calls": [
+                {"index": 1, "id": "c1", "type": "function", "function": {"name": "listen", "arguments": "{}"}}
+            ]
+        },
+        finish="tool_calls",
+    )
+    toolbox = Toolbox((Tool("look", "Looks.", {"type": "object"}),), required=True)
+    pieces = list(llama_on(server).reply([Message("user", "hi")], max_tokens=9, toolbox=toolbox))
+    assert pieces == ["Let me see.", ToolCall("c0", "look", '{"where": "outside"}'), ToolCall("c1", "listen", "{}")]
+    function = {"name": "look", "description": "Looks.", "parameters": {"type": "object"}}
+    assert server.request["tools"] == [{"type": "function", "function": function}]
+    assert server.request["tool_choice"] == "required"
+
+
+def test_an_answer_that_was_cut_off_says_so() -> None:
+    server = ChunkedServer({"content": "The"}, finish="length")
+    assert list(llama_on(server).reply([Message("user", "hi")], max_tokens=1)) == ["The", CutOff()]
+    assert "tools" not in server.request
+
+
+@pytest.mark.models
+def test_after_its_own_words_it_says_more(llama: Llama) -> None:
+    said = [Message("user", "Hello."), Message("assistant", "Hello! How can I help you today?")]
+    assert "".join(piece for piece in llama.reply(said, max_tokens=8) if isinstance(piece, str)).strip()
+
+
+@pytest.mark.models
+def test_it_reads_the_result_of_a_call(llama: Llama) -> None:
+    toolbox = Toolbox((Tool("weather", "The weather of a city.", {"type": "object", "properties": {}}),))
+    messages = [
+        Message("user", "What is the weather in Paris?"),
+        Message("assistant", "", calls=(ToolCall("c0", "weather", '{"city": "Paris"}'),)),
+        Message("tool", "sunny, 21 degrees", call_id="c0"),
+    ]
+    answer = "".join(str(piece) for piece in llama.reply(messages, max_tokens=40, toolbox=toolbox))
+    assert "sunny" in answer

@@ -316,15 +316,6 @@ async def test_what_cannot_be_served_is_an_error_by_name(running: Any, talk: Any
 
 
 @pytest.mark.asyncio
-async def test_tools_are_echoed_though_none_is_called(running: Any, talk: Any) -> None:
-    tool = {"type": "function", "name": "look", "description": "Looks.", "parameters": {"type": "object"}}
-    async with running() as server, talk(server) as talker:
-        session = await talker.update(tools=[tool], tool_choice="auto")
-        assert session["tools"] == [tool]
-        assert (await talker.update(tools=[]))["tools"] == []
-
-
-@pytest.mark.asyncio
 async def test_the_session_names_the_model_of_the_url(running: Any, talk: Any) -> None:
     async with running() as server, talk(server, "/realtime?model=gpt-realtime") as talker:
         assert talker.heard[0]["session"]["model"] == "gpt-realtime"

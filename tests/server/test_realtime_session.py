@@ -61,7 +61,30 @@ def test_transcription_comes_back_after_null() -> None:
             {"audio": {"input": {"turn_detection": {"type": "semantic_vad", "create_response": False}}}},
             {"detect_turns": True, "reply_to_turns": False, "silence_limit_s": None},
         ),
-        ({"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}, {"interrupt": True}),
+        ({"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}}, {"interrupt": True, "patience": 1.0}),
+        ({"audio": {"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "auto"}}}}, {"patience": 1.0}),
+        ({"audio": {"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "low"}}}}, {"patience": 2.0}),
+        ({"audio": {"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}}}, {"patience": 0.5}),
+        (
+            {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}},
+            {"silence_limit_s": 0.5, "speech_threshold": 0.5, "prefix_s": 0.3, "idle_timeout_s": None},
+        ),
+        (
+            {
+                "audio": {
+                    "input": {
+                        "turn_detection": {
+                            "type": "server_vad",
+                            "threshold": 0.8,
+                            "prefix_padding_ms": 100,
+                            "silence_duration_ms": 700,
+                            "idle_timeout_ms": 6000,
+                        }
+                    }
+                }
+            },
+            {"silence_limit_s": 0.7, "speech_threshold": 0.8, "prefix_s": 0.1, "idle_timeout_s": 6.0},
+        ),
         (
             {"audio": {"input": {"turn_detection": {"type": "semantic_vad", "interrupt_response": False}}}},
             {"interrupt": False},
