@@ -28,7 +28,7 @@ class Playback:
     """One reply. Times are seconds on `now`, lengths seconds of the reply's audio."""
 
     def __init__(self, language: Language, now: Callable[[], float]) -> None:
-        self._joins_words = TRAITS[language].joins_words
+        self._language = language
         self._now = now
         self._clauses: list[_Sent] = []
         self._sent_s = 0.0
@@ -68,15 +68,20 @@ class Playback:
     def heard(self) -> str:
         """The text of what has been played: whole clauses, and of the last one the words that fit the time."""
         played_s = self.played_s
-        return "".join(self._heard_of(sent, played_s - sent.begin_s) for sent in self._clauses).rstrip()
+        parts = (
+            heard_of(sent.clause.text, sent.clause.made_s, played_s - sent.begin_s, self._language)
+            for sent in self._clauses
+        )
+        return "".join(parts).rstrip()
 
-    def _heard_of(self, sent: _Sent, heard_s: float) -> str:
-        text, length_s = sent.clause.text, sent.clause.made_s
-        if heard_s >= length_s - _ROUNDING_S:
-            return text
-        share = heard_s / length_s
-        if share <= 0:
-            return ""
-        words = list(text) if self._joins_words else text.split(" ")
-        kept = words[: int(share * len(words))]
-        return ("" if self._joins_words else " ").join(kept)
+
+def heard_of(text: str, length_s: float, heard_s: float, language: Language) -> str:
+    """Of a clause whose audio is so long, the words that fit the time for which it was heard."""
+    if heard_s >= length_s - _ROUNDING_S:
+        return text
+    share = heard_s / length_s
+    if share <= 0:
+        return ""
+    words = list(text) if TRAITS[language].joins_words else text.split(" ")
+    kept = words[: int(share * len(words))]
+    return ("" if TRAITS[language].joins_words else " ").join(kept)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from pipeline.audio import OUTPUT_RATE_HZ
+from pipeline.languages import Language
+from pipeline.playback import heard_of
 from server.realtime.errors import ProtocolError
 from server.realtime.events import new_id
 from server.realtime.part import JsonObject
@@ -24,6 +28,7 @@ class Item:
         fields: those of its type, as the protocol spells them.
         message: its number in the history, which only an item beside the conversation lacks.
         clauses: of a spoken item, each clause with the position at which its audio ends, in samples at 24 kHz.
+        language: in which it is spoken.
         truncated: the client has said what was heard of it; nothing is added any more.
     """
 
@@ -33,6 +38,7 @@ class Item:
     status: str = "completed"
     message: int | None = None
     clauses: list[tuple[str, int]] = field(default_factory=list)
+    language: Language = Language.EN
     truncated: bool = False
 
     @property
@@ -40,6 +46,18 @@ class Item:
         """The parts of a message; other items have none."""
         parts: list[JsonObject] = self.fields.get("content", [])
         return parts
+
+    def cut(self, end: int) -> str:
+        """Keep what was heard until `end`, in samples at 24 kHz; returns the words."""
+        self.truncated = True
+        kept: list[tuple[str, int]] = []
+        begin = 0
+        for text, clause_end in self.clauses:
+            length_s, heard_s = (clause_end - begin) / OUTPUT_RATE_HZ, (end - begin) / OUTPUT_RATE_HZ
+            kept.append((heard_of(text, length_s, heard_s, self.language), min(clause_end, end)))
+            begin = clause_end
+        self.clauses = [(text, clause_end) for text, clause_end in kept if text]
+        return "".join(text for text, _ in self.clauses)
 
     def told(self) -> JsonObject:
         fields = dict(self.fields)
@@ -101,7 +119,7 @@ class Items:
         return item
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> tuple[Item, str]:
-        """Keep of a spoken item the clauses that were heard to their end; returns it with its text from now on.
+        """Keep of a spoken item the words that were heard; returns it with its text from now on.
 
         Raises:
             ProtocolError: no such item, one without audio, or an end beyond its audio.
@@ -114,16 +132,14 @@ class Items:
                 f"content {content_index} of item {item_id!r} is not audio of the assistant",
                 param="item_id",
             )
-        length_ms = item.clauses[-1][1] * 1000 // 24_000 if item.clauses else 0
+        length_ms = math.ceil(item.clauses[-1][1] / 24) if item.clauses else 0
         if audio_end_ms > length_ms:
             raise ProtocolError(
                 "invalid_value",
                 f"audio_end_ms {audio_end_ms} is beyond the item's {length_ms} ms of audio",
                 param="audio_end_ms",
             )
-        item.truncated = True
-        item.clauses = [(text, end) for text, end in item.clauses if end * 1000 <= audio_end_ms * 24_000]
-        text = "".join(text for text, _ in item.clauses)
+        text = item.cut((audio_end_ms + 1) * 24)  # clients round down what they have played
         parts[0]["transcript"] = text
         return item, text
 

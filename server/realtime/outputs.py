@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from pipeline.audio import FloatArray
+from pipeline.languages import Language
 from pipeline.lm.base import ToolCall
 from server.realtime.events import new_id
 from server.realtime.formats import OutputStream
@@ -87,19 +88,21 @@ class MessageOutput(Output):
 
     Args:
         message: its number in the history.
+        language: of its words.
         audio_format: in which it is spoken; None for text only.
     """
 
     def __init__(
         self,
         message: int | None,
+        language: Language,
         audio_format: AudioFormat | None,
         response_id: str,
         index: int,
         place: Place | None,
     ) -> None:
         fields: JsonObject = {"role": "assistant", "content": []}
-        item = Item(new_id("item"), "message", fields, status="in_progress", message=message)
+        item = Item(new_id("item"), "message", fields, status="in_progress", message=message, language=language)
         super().__init__(item, response_id, index, place)
         self._audio = OutputStream(audio_format) if audio_format else None
         self._text = ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.audio import FloatArray
 from pipeline.events import ReplyDone
+from pipeline.languages import Language
 from pipeline.lm.base import ToolCall
 from server.realtime.events import new_id, trace_object, usage
 from server.realtime.items import Item
@@ -35,6 +36,7 @@ class Response:
 
     Args:
         message: the number of its text in the history.
+        language: of its words.
         place: for what it puts out.
         now_s: the time on the input's sample clock.
     """
@@ -43,6 +45,7 @@ class Response:
         self,
         asked: Asked,
         message: int | None,
+        language: Language,
         *,
         place: Place,
         conversation_id: str,
@@ -53,6 +56,7 @@ class Response:
         self._asked = asked
         self._speaks = "audio" in asked.session.output_modalities
         self._message = message
+        self._language = language
         self._place = None if asked.aside else place
         self._conversation_id = None if asked.aside else conversation_id
         self._now_s = now_s
@@ -68,7 +72,9 @@ class Response:
     def clause(self, text: str) -> Iterator[JsonObject]:
         if self._open is None:
             spoken_as = self._asked.session.audio.output.format if self._speaks else None
-            self._open = MessageOutput(self._message, spoken_as, self.id, len(self._outputs), self._place)
+            self._open = MessageOutput(
+                self._message, self._language, spoken_as, self.id, len(self._outputs), self._place
+            )
             self._outputs.append(self._open.item)
             yield from self._open.begun()
         yield from self._open.clause(text)

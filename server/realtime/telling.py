@@ -145,7 +145,9 @@ class Telling:
             return previous
 
         asked = self._asked.pop(reply.reply, None) or Asked(self.session)
-        response = Response(asked, reply.message, place=place, conversation_id=self._conversation_id, now_s=self._now_s)
+        response = Response(
+            asked, reply.message, reply.language, place=place, conversation_id=self._conversation_id, now_s=self._now_s
+        )
         self._responses[reply.reply] = response
         if reply.reply in self._cancelled:
             response.cancel()

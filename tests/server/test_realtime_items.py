@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import math
 from typing import Any
 
 import pytest
 
+from pipeline.languages import Language
 from pipeline.testing import Prompts, Script, scripted_engine
+from server.realtime.errors import ProtocolError
+from server.realtime.items import Item, Items
 
 NO_TURN_DETECTION = {"input": {"turn_detection": None}}
 
@@ -105,3 +110,49 @@ async def test_of_a_reply_under_way_what_was_heard_is_kept_and_no_more(running: 
         await asyncio.sleep(0.5)
         await answer(talker)
     assert prompts.last() == [("assistant", "Hello there.")]
+
+
+@pytest.mark.asyncio
+async def test_who_rounds_up_the_length_of_the_audio_is_understood(running: Any, talk: Any) -> None:
+    # At this speed the audio is 1,166.67 ms long.
+    engine = scripted_engine(Script(reply=lambda messages: "Two clauses, then, all heard."))
+    async with running(engine) as server, talk(server) as talker:
+        await talker.update(audio={"output": {"speed": 1.2}})
+        item = (await answer(talker))["output"][0]
+        octets = sum(len(base64.b64decode(delta["delta"])) for delta in talker.of("response.output_audio.delta"))
+        length_ms = math.ceil(octets / 48)
+        assert octets / 48 < length_ms
+        fields = {"item_id": item["id"], "content_index": 0}
+        await talker.send("conversation.item.truncate", audio_end_ms=length_ms + 1, **fields)
+        assert (await talker.until("error"))["error"]["param"] == "audio_end_ms"
+        await talker.send("conversation.item.truncate", audio_end_ms=length_ms, **fields)
+        await talker.until("conversation.item.truncated")
+        await talker.send("conversation.item.retrieve", item_id=item["id"])
+        kept = (await talker.until("conversation.item.retrieved"))["item"]
+    assert kept["content"] == item["content"]
+
+
+@pytest.mark.parametrize(
+    ("language", "clauses", "heard_ms", "heard"),
+    [
+        (Language.EN, ["One two three four, ", "five six."], 0, ""),
+        (Language.EN, ["One two three four, ", "five six."], 510, "One two"),
+        (Language.EN, ["One two three four, ", "five six."], 999, "One two three four, "),
+        (Language.EN, ["One two three four, ", "five six."], 1_500, "One two three four, five"),
+        (Language.EN, ["One two three four, ", "five six."], 2_000, "One two three four, five six."),
+        (Language.JA, ["一二三四、"], 700, "一二三"),
+    ],
+)
+def test_of_the_clause_that_was_cut_the_words_that_were_heard_are_kept(
+    language: Language, clauses: list[str], heard_ms: int, heard: str
+) -> None:
+    """Each clause is one second long."""
+    items = Items()
+    part = {"type": "output_audio", "transcript": "".join(clauses)}
+    ends = [(text, 24_000 * (number + 1)) for number, text in enumerate(clauses)]
+    fields = {"role": "assistant", "content": [part]}
+    items.append(Item("spoken", "message", fields, clauses=ends, language=language))
+    item, text = items.truncate("spoken", 0, heard_ms)
+    assert text == item.content[0]["transcript"] == heard
+    with pytest.raises(ProtocolError, match="audio_end_ms"):
+        items.truncate("spoken", 0, heard_ms + 100)
