@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 from pipeline.errors import TooManyAsidesError
 from pipeline.reply import Reply
@@ -18,8 +19,8 @@ class Asides:
         self._spawn = spawn
         self._under_way: dict[int, tuple[Reply, asyncio.Task[None]]] = {}
 
-    def __contains__(self, number: int) -> bool:
-        return number in self._under_way
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._under_way)
 
     def begin(self, reply: Reply) -> int:
         """Make it, and let it be heard at once; returns its number.

@@ -117,9 +117,11 @@ class Conversation:
         """The number of the conversation's own reply that is under way, if any is."""
         return self._replying.number
 
-    def is_active(self, reply: int) -> bool:
-        """Whether that reply, the conversation's own or one beside it, is under way."""
-        return reply == self._replying.number or reply in self._asides
+    @property
+    def active_replies(self) -> set[int]:
+        """The numbers of all replies that are under way, the conversation's own and those beside it."""
+        own = self.active_reply
+        return {*self._asides, *([] if own is None else [own])}
 
     def input_position_s(self) -> float:
         """Now, on the input's sample clock."""

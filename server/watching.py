@@ -80,7 +80,7 @@ class WatchedConversation(Conversation):
 
     async def replied(self) -> None:
         """Wait until no reply is under way, and none is owed to a turn that is over."""
-        await self._watch.replied(self.reply_active)
+        await self._watch.replied(self.active_replies)
 
 
 class _Watch:
@@ -89,8 +89,10 @@ class _Watch:
         self._metrics = metrics
         clock = asyncio.get_running_loop().time
         self._pace = Pace(longest_turn_s + limits.audio_ahead_s, limits.refused_audio_s, clock)
-        self._owed: set[int | None] = set()
-        """Turns without their reply, and None for a reply that was asked for without speech."""
+        self._owed: set[int] = set()
+        """Turns without their reply."""
+        self._begun: set[int] = set()
+        """Replies without their end."""
         self._settled = asyncio.Event()
         self._settled.set()
         self._first_audio_s: float | None = None
@@ -105,9 +107,13 @@ class _Watch:
     def begins(self, event: Event) -> None:
         """Somebody is about to be told this."""
         match event:
-            case TurnCommitted(turn=turn) | ReplyStarted(turn=turn):
+            case TurnCommitted(turn=turn):
                 TURN.set(turn)
                 self._owed.add(turn)
+                self._settled.clear()
+            case ReplyStarted(reply=reply, turn=turn):
+                TURN.set(turn)
+                self._begun.add(reply)
                 self._settled.clear()
             case ReplyAudio() if self._first_audio_s is None:
                 self._first_audio_s = self._conversation.input_position_s()
@@ -129,9 +135,10 @@ class _Watch:
             case ReplyDone():
                 self._reply_done(event)
 
-    async def replied(self, active: bool) -> None:
+    async def replied(self, active: set[int]) -> None:
         if active:
-            self._settled.clear()  # it may not have been told of yet
+            self._begun |= active  # of which may not have been told yet
+            self._settled.clear()
         await self._settled.wait()
 
     def _reply_done(self, reply: ReplyDone) -> None:
@@ -145,10 +152,14 @@ class _Watch:
         else:
             _log.info("reply %s", reply.status)
         # A turn after which the caller went on speaking is answered with the next.
-        self._owed = {turn for turn in self._owed if turn is not None and turn > (reply.turn or 0)}
-        self._settle(reply.turn)
+        self._owed = {turn for turn in self._owed if turn > (reply.turn or 0)}
+        self._begun.discard(reply.reply)
+        self._check_settled()
 
     def _settle(self, turn: int | None) -> None:
-        self._owed.discard(turn)
-        if not self._owed:
+        self._owed -= {turn}
+        self._check_settled()
+
+    def _check_settled(self) -> None:
+        if not self._owed and not self._begun:
             self._settled.set()

@@ -62,7 +62,7 @@ class ResponseRequests:
             reply = self._conversation.active_reply
         else:
             reply = self._telling.reply_of(event.response_id)
-        if reply is None or not self._conversation.is_active(reply):
+        if reply is None or reply not in self._conversation.active_replies:
             raise ProtocolError("response_cancel_not_active", "no such response is under way; nothing was cancelled")
         self._telling.cancel(reply)
         await self._conversation.cancel_reply(reply)

@@ -65,11 +65,11 @@ def test_it_goes_on_beside_a_reply_and_while_somebody_speaks(call: Any) -> None:
     async def hold(caller: ScriptedCaller) -> None:
         aside = await caller.conversation.respond(IN_TEXT, context=[Message("user", LONG)], aside=True)
         await caller.take_turn()
-        assert caller.conversation.is_active(aside)
+        assert caller.conversation.active_replies == {aside}
         done = {ended.reply: ended.status for ended in caller.all(ReplyDone)}
         assert (set(done.values()), aside in done) == ({"completed"}, False)
         assert (await caller.until(ReplyDone, count=2)).reply == aside
-        assert not caller.conversation.is_active(aside)
+        assert not caller.conversation.active_replies
 
     caller = call(Script(reply=lambda messages: messages[-1].text, thinking_s=0.1), hold)
     assert caller.all(SpeechStarted)
