@@ -128,6 +128,8 @@ CHANGES: list[dict[str, Any]] = [
     {"speak": True},
     {"languages": (Language.JA,)},
     {"silence_limit_s": 0.2},
+    {"patience": 0.5},
+    {"idle_timeout_s": 1.0},
 ]
 ACTIONS = st.one_of(
     st.builds(Speak, SPOKEN_S),
