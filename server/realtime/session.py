@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from pipeline.languages import Language, parse_language
 from pipeline.settings import ConversationSettings
@@ -76,6 +76,11 @@ class Transcription(Part):
         if language is not None:
             parse_language(language)
         return language
+
+    @model_serializer(mode="wrap")
+    def _say_what_is_known(self, dump: SerializerFunctionWrapHandler) -> JsonObject:
+        """There are clients to whom null is no name of a model."""
+        return {name: value for name, value in dump(self).items() if value is not None}
 
 
 class AudioInput(Part):

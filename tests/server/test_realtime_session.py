@@ -44,6 +44,12 @@ def test_turn_detection_is_replaced_whole() -> None:
     assert session.conversation_settings(ALL).silence_limit_s == 0.5
 
 
+def test_of_the_transcription_only_what_is_known_is_told() -> None:
+    assert Session().model_dump()["audio"]["input"]["transcription"] == {}
+    session = updated(Session(), audio={"input": {"transcription": {"language": "fr"}}})
+    assert session.model_dump()["audio"]["input"]["transcription"] == {"language": "fr"}
+
+
 def test_transcription_comes_back_after_null() -> None:
     session = updated(Session(), audio={"input": {"transcription": None}})
     assert session.audio.input.transcription is None
