@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, get_args
 
 import pytest
@@ -8,8 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.realtime import realtime_client_event
 
+from pipeline.languages import Language
+from pipeline.profiles import load_profile
 from server.realtime.errors import ProtocolError
-from server.realtime.parse import EVENT_TYPES, ClientEvent, parse_event
+from server.realtime.parse import EVENT_TYPES, ClientEvent, ResponseCreate, SessionUpdate, parse_event
+from server.realtime.session import Session
+
+TURNS = load_profile("embedded").turns
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -20,7 +26,11 @@ FIELDS = st.sampled_from(
     ["session", "audio", "item", "item_id", "response", "content_index", "audio_end_ms", "event_id", "previous_item_id"]
 )
 SESSION_FIELDS = st.sampled_from(
-    ["type", "instructions", "audio", "input", "output", "format", "turn_detection", "transcription", "tools", "speed"]
+    [
+        *("type", "instructions", "audio", "input", "output", "format", "turn_detection", "transcription", "speed"),
+        *("tools", "tool_choice", "max_output_tokens", "output_modalities", "conversation", "metadata", "prompt"),
+        *("role", "content", "call_id", "name", "arguments", "id"),
+    ]
 )
 EVENTS = st.builds(
     lambda kind, fields: {**fields, "type": kind},
@@ -94,3 +104,50 @@ def test_refusals_name_the_field_and_the_remedy(document: Any, code: str, param:
         parse_event(json.dumps({**document, "event_id": "mine"}))
     assert (refused.value.code, refused.value.param, refused.value.event_id) == (code, param, "mine")
     assert says in refused.value.message
+
+
+TOOLS = st.lists(
+    st.fixed_dictionaries(
+        {"type": st.just("function"), "name": st.sampled_from(["look", "listen", "look around"])},
+        optional={"description": st.text() | st.none(), "parameters": JSON},
+    ),
+    max_size=3,
+)
+TURN_DETECTION = st.none() | st.fixed_dictionaries(
+    {"type": st.sampled_from(["server_vad", "semantic_vad", "none"])},
+    optional={
+        "threshold": st.floats(-1, 2),
+        "idle_timeout_ms": st.none() | st.integers(-1, 10**7),
+        "prefix_padding_ms": st.integers(-1, 10**4),
+        "eagerness": st.sampled_from(["low", "high", "auto", "wild"]),
+    },
+)
+SETTINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "tools": st.none() | TOOLS,
+        "tool_choice": st.sampled_from(["none", "auto", "required", {"type": "function", "name": "look"}, None]),
+        "max_output_tokens": st.sampled_from([None, "inf", 0, 5, 10**6]),
+        "output_modalities": st.sampled_from([None, [], ["text"], ["audio"], ["text", "audio"]]),
+        "instructions": st.none() | st.text(),
+        "audio": st.fixed_dictionaries(
+            {}, optional={"input": st.fixed_dictionaries({"turn_detection": TURN_DETECTION})}
+        ),
+    },
+)
+
+
+@given(st.lists(SETTINGS, max_size=4), SETTINGS)
+def test_whatever_a_session_has_become_it_means_something(updates: list[Any], once: Any) -> None:
+    session = Session()
+    for update in updates:
+        event = parsed_or_refused(json.dumps({"type": "session.update", "session": update}))
+        if isinstance(event, SessionUpdate):
+            with suppress(ValueError):
+                session = session.updated(event.session)
+        assert session.conversation_settings(tuple(Language)).turn_taking(TURNS).longest_wait_s > 0
+        assert Session.model_validate(session.model_dump()) == session
+    event = parsed_or_refused(json.dumps({"type": "response.create", "response": once}))
+    if isinstance(event, ResponseCreate) and event.response is not None:
+        with suppress(ValueError):
+            assert session.updated(event.response).conversation_settings(tuple(Language))
