@@ -308,8 +308,7 @@ export class Call {
     }
     if (reply.ttfaMs !== null && reply.trace) {
       const { ttfaMs, turnEnd, trace, gaps, playedMs, rms } = reply;
-      this.#view.waterfall({ ttfaMs, position_s: turnEnd.position_s, trace });
-      this.#view.played({ playedMs, rms, gaps });
+      this.#view.replied({ ttfaMs, position_s: turnEnd.position_s, trace, playedMs, rms, gaps });
     }
   }
 

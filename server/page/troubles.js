@@ -14,7 +14,7 @@ export function connectionTrouble({ kind, said, retryInS }) {
   const [title, advice] = words;
   if (kind === "token") return { title, advice };
   if (retryInS === null) return { title, advice: `${advice} Press Try again when that may have changed.` };
-  return { title, advice: `${advice} Trying again in ${Math.ceil(retryInS)} s.` };
+  return { title, advice: `${advice} Trying again in ${Math.ceil(retryInS)}\u00a0s.` };
 }
 
 /** `{title, advice}` of what kept the microphone or the loudspeaker from being opened. */

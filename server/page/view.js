@@ -10,7 +10,7 @@ const STATES = {
   thinking: ["Mute", "Thinking …"],
   replying: ["Mute", "Replying. Speak to interrupt."],
   muted: ["Unmute", "Your microphone is muted."],
-  waiting: ["Hold to talk", "Hold the button, or the space bar, and speak."],
+  waiting: ["Hold to talk", "Hold this, or the space bar."],
 };
 const HELD = "Release";
 const QUIETEST_DB = -60;
@@ -115,13 +115,13 @@ export class View {
     element("ttfa-figure").textContent = `${(ttfaMs / 1_000).toFixed(2)} s`;
     const from = turns === "hold" ? "letting go" : "your last word";
     element("ttfa-label").textContent = `from ${from} to the first sound of the reply`;
+    element("stages").ariaBusy = "true"; // they are of the turn before, until this one is over
   }
 
-  waterfall({ ttfaMs, position_s, trace }) {
+  /** A reply that is over: its stages, and how it was played. */
+  replied({ ttfaMs, position_s, trace, playedMs, rms, gaps }) {
     drawWaterfall(element("waterfall"), stages(trace, position_s, ttfaMs));
-  }
-
-  played({ playedMs, rms, gaps }) {
+    element("stages").ariaBusy = null;
     const level = rms > 0 ? `${Math.round(20 * Math.log10(rms))} dBFS` : "silence";
     const without = gaps === 0 ? "without a gap" : gaps === 1 ? "with one gap" : `with ${gaps} gaps`;
     element("heard").textContent = `Played ${(playedMs / 1_000).toFixed(1)} s at ${level}, ${without}.`.replace("-", "−");

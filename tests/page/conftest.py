@@ -19,6 +19,7 @@ from pipeline.testing import Script, scripted_engine
 from server.app import Server, ServerSettings
 
 RATE_HZ = 48_000
+TIMEOUT_MS = 60_000
 CLIPS = Path(__file__).parents[2] / "fixtures" / "audio" / "synthetic"
 FLAGS = [
     "--no-sandbox",
@@ -66,7 +67,7 @@ class Visit:
     async def state(self, *states: str) -> None:
         """Wait until the page is in one of these states, in this order."""
         for state in states:
-            await self.page.wait_for_selector(f'#talk[data-state="{state}"]', timeout=30_000)
+            await self.page.wait_for_selector(f'#talk[data-state="{state}"]', timeout=TIMEOUT_MS)
 
     async def text(self, selector: str, pattern: str = r"\S") -> str:
         """The text of what is found there, once it matches."""
@@ -74,7 +75,7 @@ class Visit:
         await self.page.wait_for_function(
             "([selector, pattern]) => new RegExp(pattern).test(document.querySelector(selector)?.innerText ?? '')",
             arg=[selector, pattern],
-            timeout=30_000,
+            timeout=TIMEOUT_MS,
         )
         return await found.inner_text()
 

@@ -24,25 +24,28 @@ async def test_a_question_is_answered_aloud_and_the_answer_interrupted(
 
     async with Server(load, ServerSettings(port=0)) as server:
         await server.ready()
-        microphone = recording("en-01", 2.5, "en-interruption-06")
+        # On a slow machine a second may come before the answer does, and is then a question of its own; so it repeats.
+        microphone = recording("en-01", 2.5, *["en-interruption-06", 2.5] * 6)
         async with visit(f"http://127.0.0.1:{server.port}/", microphone=microphone) as visit:
             await visit.page.get_by_label("Language").select_option("en")
             await visit.page.click("#talk")
             await visit.state("hearing", "replying")
-            shown_s = float((await visit.text("#ttfa-figure", r"\d")).split()[0])
-            await visit.state("hearing")
-            note = await visit.text("#transcript small")
+            assert float((await visit.text("#ttfa-figure", r"\d")).split()[0]) > 0.1
+            note = await visit.text("#transcript small", "interrupted after")
             played = await visit.text("#heard")
-            turns = await visit.page.locator("#transcript li p").all_inner_texts()
-            told = visit.sent_of("conversation.item.truncate")[0]
-    done = visit.received_of("response.done")[0]["response"]
-    assert done["status"] == "cancelled"
-    # The page's clock begins at the last word and the server's trace knows when it sent; the sound leaves after that.
-    assert shown_s > done["trace"]["first_sent_s"] - done["trace"]["speech_end_s"]
+            rows = await visit.page.locator("#waterfall li").all_inner_texts()
+            heard = await visit.page.locator("#transcript .you p").first.inner_text()
     seconds, level = re.findall(r"Played (\S+) s at −(\d+) dBFS", played)[0]
     assert 14 < int(level) < 32
-    assert note == f"interrupted after {told['audio_end_ms'] / 1_000:.1f} s"
-    assert float(seconds) == pytest.approx(told["audio_end_ms"] / 1_000, abs=0.051)
-    assert told["audio_end_ms"] > 300
-    assert "?" in turns[0] or len(turns[0].split()) > 5
+    assert note == f"interrupted after {seconds} s"
+    told = [event["audio_end_ms"] for event in visit.sent_of("conversation.item.truncate")]
+    assert f"{told[-1] / 1_000:.1f}" == seconds
+    done = visit.received_of("response.done")[-1]["response"]
+    assert done["status"] == "cancelled"
+    # The server's trace knows when the sound was sent, and the page when it left for the loudspeaker.
+    stages = {row.split("\n")[0]: int(row.split()[-2]) for row in rows}
+    sent_ms = (done["trace"]["first_sent_s"] - done["trace"]["speech_end_s"]) * 1_000
+    assert stages["Sent"] == pytest.approx(sent_ms, abs=1)
+    assert stages["Heard here"] > stages["Sent"]
+    assert len(heard.split()) > 5
     assert not visit.received_of("error")
