@@ -12,6 +12,7 @@ const PCM = { type: "audio/pcm", rate: 24_000 };
 export class Call {
   #view;
   #settings;
+  #whenOpened;
   #microphone = null;
   #loudspeaker = null;
   #connection = new Connection({
@@ -29,13 +30,19 @@ export class Call {
   #turnEnd = null; // {atMs, position_s} of the caller's last speech, on either clock
   #replies = new Map(); // each `Reply` by the id of its item
 
-  constructor(view, settings) {
+  /** `settings` are `{language, voice, turns}`, `turns` being `pause` or `hold`; `whenOpened()` is told of each session. */
+  constructor(view, settings, whenOpened) {
     this.#view = view;
     this.#settings = settings;
+    this.#whenOpened = whenOpened;
   }
 
   get active() {
     return this.#microphone !== null;
+  }
+
+  get held() {
+    return this.#held;
   }
 
   /** Open microphone, loudspeaker and connection. Where that cannot be, the view is told, and the call is not active. */
@@ -139,6 +146,7 @@ export class Call {
     if (again) this.#view.note("Connected again. The server does not remember what was said before.");
     this.#update();
     this.#show();
+    this.#whenOpened();
   }
 
   #update() {

@@ -47,7 +47,7 @@ export class Connection {
     try {
       socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${PATH}`, protocols);
     } catch {
-      this.#on.trouble({ kind: "token", said: "a token has no spaces, and letters of ASCII only", retryInS: null });
+      this.#on.trouble({ kind: "token", said: "browsers can send letters, digits and - . _ ~ + only", retryInS: null });
       return;
     }
     this.#socket = socket;

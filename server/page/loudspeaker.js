@@ -14,6 +14,7 @@ export class Loudspeaker {
    */
   async open(on) {
     this.#context = new AudioContext({ sampleRate: RATE_HZ, latencyHint: "interactive" });
+    const resumed = this.#context.resume(); // before anything is waited for, or Safari forgets the click
     await this.#context.audioWorklet.addModule("/page/loudspeaker.worklet.js");
     this.#node = new AudioWorkletNode(this.#context, "loudspeaker", { numberOfInputs: 0, outputChannelCount: [1] });
     this.#node.port.onmessage = ({ data: { what, item, playedMs, rms, resumed, at_s } }) => {
@@ -22,7 +23,7 @@ export class Loudspeaker {
       else on[what](item, playedMs, rms);
     };
     this.#node.connect(this.#context.destination);
-    await this.#context.resume();
+    await resumed;
   }
 
   /** Append PCM16 at 24 kHz, an ArrayBuffer that is given away, to what is played of an item. */

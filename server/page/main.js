@@ -5,7 +5,7 @@ import { View } from "./view.js";
 
 const element = (id) => document.getElementById(id);
 const view = new View();
-const call = new Call(view, settings());
+const call = new Call(view, settings(), learnServer);
 let token = "";
 let voices = {};
 
@@ -15,11 +15,6 @@ function settings() {
     voice: element("voice").value,
     turns: element("settings").elements.turns.value,
   };
-}
-
-function start() {
-  call.start(token);
-  learnServer();
 }
 
 /** What the server is made of, and the voices it has. */
@@ -58,9 +53,11 @@ function holds() {
   return call.active && settings().turns === "hold";
 }
 
-talk.addEventListener("click", () => {
-  if (!call.active) start();
+talk.addEventListener("click", ({ detail }) => {
+  if (!call.active) call.start(token);
   else if (!holds()) call.toggleMute();
+  else if (detail === 0 && call.held) call.release(); // pressed by a key or a screen reader, which cannot hold
+  else if (detail === 0) call.hold();
 });
 talk.addEventListener("pointerdown", (event) => {
   if (!holds()) return;
@@ -99,13 +96,13 @@ element("end").addEventListener("click", () => {
 });
 element("retry").addEventListener("click", () => {
   if (call.active) call.reconnect(token);
-  else start();
+  else call.start(token);
   talk.focus();
 });
 element("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   token = element("token").value.trim();
-  start();
+  call.start(token);
   talk.focus();
 });
 element("settings").addEventListener("change", () => {

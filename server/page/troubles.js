@@ -6,7 +6,7 @@ export function connectionTrouble({ kind, said, retryInS }) {
     unreachable: ["The server does not answer", "It may have stopped, or your network is down."],
     busy: ["The server cannot take you yet", `It says: “${said}”.`],
     token: said
-      ? ["The token was not accepted", `The server says: “${said}”. Check the token and try once more.`]
+      ? ["The token was not accepted", `The reason: “${said}”. Check the token and try once more.`]
       : ["This server asks for a token", "Enter the one you were given; it is not stored."],
     refused: ["The server ended the conversation", said ? `It says: “${said}”.` : "It gave no reason; its log may."],
     lost: ["The connection was lost", said ? `The server said: “${said}”.` : "Check your network."],
@@ -44,6 +44,7 @@ export const MICROPHONE_GONE = { title: "The microphone is gone", advice: "It wa
 
 /** `{title, advice}` of an error that the server told about one turn; null where there is nothing to do about it. */
 export function turnTrouble({ code, message }) {
+  if (code?.startsWith("session_")) return null; // the connection is closed next, with the same words
   // Both are races that the server has decided: the reply had ended, or another was under way.
   if (code === "response_cancel_not_active" || code === "conversation_already_has_active_response") return null;
   if (code === "input_audio_buffer_commit_empty") {

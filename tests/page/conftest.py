@@ -95,16 +95,20 @@ def chromium() -> str:
 
 
 @pytest.fixture
-def visit(chromium: str, tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Visit]]:
-    """`async with visit(url, microphone=path, ...) as visit`: the page is loaded. Other arguments are Playwright's."""
+def visit(
+    chromium: str, tmp_path: Path, recording: Callable[..., Path]
+) -> Callable[..., AbstractAsyncContextManager[Visit]]:
+    """`async with visit(url, microphone=path, ...) as visit`: the page is loaded. Other arguments are Playwright's.
+
+    Without a recording the microphone hears silence.
+    """
 
     @asynccontextmanager
     async def visiting(
         url: str, *, microphone: Path | None = None, allowed: bool = True, **context: Any
     ) -> AsyncIterator[Visit]:
-        flags = [*FLAGS, *([ALLOWED] if allowed else [])]
-        if microphone:
-            flags.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+        microphone = microphone or recording()
+        flags = [*FLAGS, f"--use-file-for-fake-audio-capture={microphone}%noloop", *([ALLOWED] if allowed else [])]
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch_persistent_context(
                 tmp_path / "profile", executable_path=chromium, args=flags, **context
@@ -121,7 +125,7 @@ def visit(chromium: str, tmp_path: Path) -> Callable[..., AbstractAsyncContextMa
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Callable[..., Path]:
-    """`recording("en-01", 2.0, "fr-01")`: clips, and seconds of silence between them, as a file for the microphone."""
+    """`recording("en-01", 2.0, "fr-01")`: clips, and seconds of silence between and after them, as a file."""
 
     def record(*parts: str | float) -> Path:
         sounds = [np.zeros(RATE_HZ // 2, np.float32)]

@@ -114,6 +114,20 @@ async def test_a_turn_is_said_while_the_space_bar_is_held(running: Any, visit: A
 
 
 @pytest.mark.asyncio
+async def test_whoever_cannot_hold_a_key_presses_the_button_twice(running: Any, visit: Any, recording: Any) -> None:
+    async with running(script()) as server, visit(address(server), microphone=recording("en-01")) as visit:
+        await visit.page.get_by_role("radio", name="when I let go").check()
+        await visit.page.get_by_role("button", name="Start").press("Enter")
+        await visit.state("waiting")
+        await visit.page.get_by_role("button", name="Hold to talk").press("Enter")
+        await visit.state("hearing")
+        await asyncio.sleep(1.0)
+        await visit.page.get_by_role("button", name="Release").press("Enter")
+        await visit.state("replying", "waiting")
+    assert not visit.received_of("error")
+
+
+@pytest.mark.asyncio
 async def test_a_key_that_is_let_go_at_once_is_explained(running: Any, visit: Any) -> None:
     async with running(script()) as server, visit(address(server)) as visit:
         await visit.page.get_by_role("radio", name="when I let go").check()

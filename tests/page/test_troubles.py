@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from http import HTTPStatus
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.http11 import Request, Response
-from websockets.typing import Subprotocol
 
-from server.page import page_response
+from server.limits import Limits
+from server.tokens import Tokens
 
 
 @pytest.mark.asyncio
 async def test_a_full_server_is_waited_for(running: Any, visit: Any) -> None:
-    async with running(max_sessions=1) as server, visit(f"http://127.0.0.1:{server.port}/") as visit:
+    async with running(limits=Limits(sessions=1)) as server, visit(f"http://127.0.0.1:{server.port}/") as visit:
         async with connect(f"ws://127.0.0.1:{server.port}/v1/realtime"):
             await visit.page.click("#talk")
             assert await visit.text("#trouble-title") == "The server cannot take you yet"
@@ -68,42 +64,32 @@ async def test_a_page_that_is_not_secure(running: Any, visit: Any) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_server_that_wants_a_token_is_given_it_as_browsers_can(visit: Any) -> None:
-    offered: list[str] = []
+async def test_a_server_that_wants_a_token_is_given_it_as_browsers_can(running: Any, visit: Any) -> None:
+    async with running(tokens=Tokens("ada: open.sesame")) as server, visit(f"http://127.0.0.1:{server.port}/") as visit:
+        await visit.page.click("#talk")
+        assert await visit.text("#trouble-title") == "This server asks for a token"
+        field = visit.page.get_by_label("Access token")
+        assert await field.evaluate("field => field === document.activeElement")
+        await field.fill("open")
+        await field.press("Enter")
+        assert await visit.text("#trouble-title", "not accepted") == "The token was not accepted"
+        assert "this token is no good" in await visit.text("#trouble-advice")
+        await field.fill("open/sesame")
+        await field.press("Enter")
+        await visit.text("#trouble-advice", "browsers can send")
+        await field.fill("open.sesame")
+        await field.press("Enter")
+        await visit.state("listening")
+        assert await visit.page.locator("#trouble").is_hidden()
 
-    def answer(connection: ServerConnection, request: Request) -> Response | None:
-        if page := page_response(request.path, request.headers.get("Accept", "")):
-            return page
-        offers = request.headers.get("Sec-WebSocket-Protocol", "").split(", ")
-        shown = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if "openai-insecure-api-key.sesame" in offers or shown == "sesame":
-            offered.extend(offers)
-            return None
-        return connection.respond(HTTPStatus.UNAUTHORIZED, "no such token" if shown else "a token is needed")
 
-    async def greet(websocket: ServerConnection) -> None:
-        await websocket.send(json.dumps({"type": "session.created"}))
-        await websocket.wait_closed()
-
-    def choose(connection: ServerConnection, offers: Any) -> Subprotocol | None:
-        return Subprotocol("realtime") if "realtime" in offers else None
-
-    async with serve(greet, "127.0.0.1", 0, process_request=answer, select_subprotocol=choose) as server:
-        port = server.sockets[0].getsockname()[1]
-        async with visit(f"http://127.0.0.1:{port}/") as visit:
-            await visit.page.click("#talk")
-            assert await visit.text("#trouble-title") == "This server asks for a token"
-            field = visit.page.get_by_label("Access token")
-            assert await field.evaluate("field => field === document.activeElement")
-            await field.fill("open")
-            await field.press("Enter")
-            assert await visit.text("#trouble-title", "not accepted") == "The token was not accepted"
-            assert "no such token" in await visit.text("#trouble-advice")
-            await field.fill("two words")
-            await field.press("Enter")
-            await visit.text("#trouble-advice", "no spaces")
-            await field.fill("sesame")
-            await field.press("Enter")
-            await visit.state("listening")
-            assert await visit.page.locator("#trouble").is_hidden()
-    assert offered == ["realtime", "openai-insecure-api-key.sesame"]
+@pytest.mark.asyncio
+async def test_a_session_that_lasted_too_long_is_followed_by_another(running: Any, visit: Any) -> None:
+    async with (
+        running(limits=Limits(duration_s=1.0)) as server,
+        visit(f"http://127.0.0.1:{server.port}/") as visit,
+    ):
+        await visit.page.click("#talk")
+        assert await visit.text("#trouble-title") == "The connection was lost"
+        assert "a session lasts 1 s at most" in await visit.text("#trouble-advice")
+        await visit.text("#transcript .note", "Connected again")
