@@ -187,6 +187,7 @@ export class Call {
     this.#turnEnd = null;
     this.#loudspeaker?.flush();
     this.#replies.clear();
+    this.#view.abandon();
   }
 
   #send(pcm16, rms) {

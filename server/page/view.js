@@ -14,6 +14,7 @@ const STATES = {
 };
 const HELD = "Release";
 const QUIETEST_DB = -60;
+const PENDING = "…";
 
 const element = (id) => document.getElementById(id);
 
@@ -79,7 +80,7 @@ export class View {
     name.textContent = who === "you" ? "You" : "Reply";
     const words = document.createElement("p");
     words.className = "pending";
-    words.textContent = "…";
+    words.textContent = PENDING;
     item.append(name, words);
     this.#append(item);
     this.#turns.set(id, item);
@@ -93,6 +94,14 @@ export class View {
     words.classList.toggle("pending", text === null);
     words.textContent = text === null ? "(nothing understood)" : more && !pending ? words.textContent + text : text;
     this.#scroll();
+  }
+
+  /** What was being said when the connection ended. */
+  abandon() {
+    for (const words of document.querySelectorAll("#transcript .pending")) {
+      if (words.textContent === PENDING) words.textContent = "(lost)";
+    }
+    this.#turns.clear();
   }
 
   interrupted(id, playedMs) {

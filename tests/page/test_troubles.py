@@ -84,12 +84,14 @@ async def test_a_server_that_wants_a_token_is_given_it_as_browsers_can(running: 
 
 
 @pytest.mark.asyncio
-async def test_a_session_that_lasted_too_long_is_followed_by_another(running: Any, visit: Any) -> None:
+async def test_a_session_that_lasted_too_long_is_followed_by_another(running: Any, visit: Any, recording: Any) -> None:
     async with (
-        running(limits=Limits(duration_s=1.0)) as server,
-        visit(f"http://127.0.0.1:{server.port}/") as visit,
+        running(limits=Limits(duration_s=2.0)) as server,
+        visit(f"http://127.0.0.1:{server.port}/", microphone=recording("en-01")) as visit,
     ):
         await visit.page.click("#talk")
+        await visit.text("#transcript .you", "…")
         assert await visit.text("#trouble-title") == "The connection was lost"
-        assert "a session lasts 1 s at most" in await visit.text("#trouble-advice")
+        assert "a session lasts 2 s at most" in await visit.text("#trouble-advice")
+        assert "(lost)" in await visit.text("#transcript .you")
         await visit.text("#transcript .note", "Connected again")

@@ -83,6 +83,7 @@ async def test_health_as_json_says_what_answers_in_each_language(running: Any) -
         url = f"http://127.0.0.1:{server.port}/health"
         told = (await client.get(url, headers={"Accept": "application/json"})).json()
     assert (told["status"], told["profile"], told["stt"]) == ("ready", "embedded", "whisper-base")
+    assert told["voices"] == {code: ["scripted"] for code in ("en", "fr", "es", "zh", "ja", "ko")}
     assert told["lm"] == {"en": "smollm2"} | dict.fromkeys(("fr", "es", "zh", "ja", "ko"), "echo")
 
 
