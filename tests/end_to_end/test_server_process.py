@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -184,6 +185,43 @@ async def test_the_openai_sdk_speaks_twice_and_is_remembered(server: ServerProce
     assert second_sound > 24_000
     # The second prompt holds the first question and its answer besides its own.
     assert second_tokens > first_tokens + len(first_heard) // 8
+
+
+@pytest.mark.asyncio
+async def test_the_openai_sdk_writes_the_result_of_a_call_and_hears_of_it(server: ServerProcess) -> None:
+    """SmolLM2 calls no function, but it reads what the caller's program has found out."""
+    items: list[Any] = [
+        {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": "What is the weather in Paris?"}],
+        },
+        {"type": "function_call", "call_id": "call_1", "name": "weather", "arguments": '{"city": "Paris"}'},
+        {"type": "function_call_output", "call_id": "call_1", "output": "sunny, 21 degrees"},
+    ]
+    client = AsyncOpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none")
+    async with asyncio.timeout(60), client.realtime.connect(model="s2s-gate") as connection:
+        audio: Any = {"input": {"transcription": {"language": "en"}}}
+        tools: Any = [{"type": "function", "name": "weather", "parameters": {"type": "object"}}]
+        await connection.session.update(
+            session={"type": "realtime", "audio": audio, "tools": tools, "instructions": "Answer briefly."}
+        )
+        for item in items:
+            await connection.conversation.item.create(item=item)
+        # Beside the conversation, in text; then the same aloud.
+        aside: Any = {"conversation": "none", "output_modalities": ["text"]}
+        answers = []
+        for response in (aside, {}):
+            await connection.response.create(response=response)
+            async for event in connection:
+                assert event.type != "error", event
+                if event.type == "response.done":
+                    content = event.response.output[0].content[0]
+                    answers.append(content.text or content.transcript)
+                    break
+    assert len(answers) == 2
+    for answer in answers:
+        assert "sunny" in answer.lower()
 
 
 @pytest.mark.asyncio
