@@ -27,7 +27,7 @@ class ClipGuard:
     - a sample beyond full scale becomes full scale;
     - one that is not finite becomes silence, and either end of a run of such is a joint;
     - a joint (`join`, or a step of more than `LARGEST_STEP`, as an int16 makes when it wraps around and when it comes
-      back) is taken at the height of the sample before it, and the difference is faded out over `RAMP_SAMPLES`. So what
+      back) is taken at the height of the sample before it, and the difference fades over `RAMP_SAMPLES`. So what
       wrapped stays near the top where it was meant to be, and a true break becomes a short ramp.
     """
 

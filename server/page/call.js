@@ -30,7 +30,7 @@ export class Call {
   #turnEnd = null; // {atMs, position_s} of the caller's last speech, on either clock
   #replies = new Map(); // each `Reply` by the id of its item
 
-  /** `settings` are `{language, voice, turns}`, `turns` being `pause` or `hold`; `whenOpened()` is told of each session. */
+  /** `settings`: `{language, voice, turns}`, with `turns` `pause` or `hold`; `whenOpened()` is told of each session. */
   constructor(view, settings, whenOpened) {
     this.#view = view;
     this.#settings = settings;
@@ -45,7 +45,7 @@ export class Call {
     return this.#held;
   }
 
-  /** Open microphone, loudspeaker and connection. Where that cannot be, the view is told, and the call is not active. */
+  /** Open microphone, loudspeaker and connection. Where that cannot be, the view is told, and it is not active. */
   async start(token) {
     const microphone = new Microphone();
     const loudspeaker = new Loudspeaker();
@@ -157,7 +157,11 @@ export class Call {
         type: "realtime",
         output_modalities: ["audio"],
         audio: {
-          input: { format: PCM, transcription: { language }, turn_detection: turns === "hold" ? null : { type: "semantic_vad" } },
+          input: {
+            format: PCM,
+            transcription: { language },
+            turn_detection: turns === "hold" ? null : { type: "semantic_vad" },
+          },
           output: { format: PCM, voice },
         },
       },
@@ -304,7 +308,9 @@ export class Call {
       this.#settle(id, reply);
     }
     if (response.status !== "completed") this.#thinking = false;
-    if (response.status === "failed") this.#failedTurn(response.status_details?.error ?? { message: "the reply failed" });
+    if (response.status === "failed") {
+      this.#failedTurn(response.status_details?.error ?? { message: "the reply failed" });
+    }
   }
 
   /** Once the server has ended it, a reply that was cut is truncated there, and one that has sounded is drawn. */
@@ -313,7 +319,12 @@ export class Call {
     if (reply.cut && !reply.truncated) {
       reply.truncated = true;
       this.#view.interrupted(item, reply.playedMs);
-      this.#connection.send({ type: "conversation.item.truncate", item_id: item, content_index: 0, audio_end_ms: reply.playedMs });
+      this.#connection.send({
+        type: "conversation.item.truncate",
+        item_id: item,
+        content_index: 0,
+        audio_end_ms: reply.playedMs,
+      });
     }
     if (reply.ttfaMs !== null && reply.trace) {
       const { ttfaMs, turnEnd, trace, gaps, playedMs, rms } = reply;

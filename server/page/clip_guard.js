@@ -1,5 +1,5 @@
 // The last thing before the loudspeaker: whatever arrives, what leaves is finite, within [-1, 1] and free of cracks.
-// client/clip_guard.py is the same guard, and says precisely what it promises; a test holds the two to the same output.
+// client/clip_guard.py is the same guard, and says what precisely it promises; a test holds both to the same output.
 
 export const LARGEST_STEP = 1;
 export const RAMP_SAMPLES = 128;

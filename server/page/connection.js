@@ -14,8 +14,8 @@ export class Connection {
 
   /**
    * `on.opened()` is told when the server has made a session, `on.event(event)` gets all it says, and
-   * `on.trouble({kind, said, retryInS})` why there is no connection: `kind` is `unreachable`, `busy`, `token`, `refused` or
-   * `lost`, `said` the server's own words, `retryInS` null where nothing more is tried.
+   * `on.trouble({kind, said, retryInS})` why there is none: `kind` is `unreachable`, `busy`, `token`, `refused`
+   * or `lost`, `said` the server's own words, `retryInS` null where nothing more is tried.
    */
   constructor(on) {
     this.#on = on;
@@ -47,7 +47,8 @@ export class Connection {
     try {
       socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${PATH}`, protocols);
     } catch {
-      this.#on.trouble({ kind: "token", said: "browsers can send letters, digits and - . _ ~ + only", retryInS: null });
+      const said = "browsers can send letters, digits and - . _ ~ + only";
+      this.#on.trouble({ kind: "token", said, retryInS: null });
       return;
     }
     this.#socket = socket;
@@ -64,7 +65,8 @@ export class Connection {
     socket.addEventListener("close", async ({ code, reason }) => {
       if (socket !== this.#socket) return;
       if (openedAt !== null && performance.now() - openedAt > STEADY_MS) this.#attempt = 0;
-      const trouble = openedAt !== null && code === POLICY_VIOLATION ? { kind: "refused", said: reason } : await this.#diagnose();
+      const turnedOut = openedAt !== null && code === POLICY_VIOLATION;
+      const trouble = turnedOut ? { kind: "refused", said: reason } : await this.#diagnose();
       if (socket === this.#socket) this.#again(trouble.kind ? trouble : { kind: "lost", said: reason, ...trouble });
     });
   }

@@ -64,7 +64,9 @@ talk.addEventListener("pointerdown", (event) => {
   talk.setPointerCapture(event.pointerId);
   call.hold();
 });
-for (const over of ["pointerup", "pointercancel", "lostpointercapture"]) talk.addEventListener(over, () => call.release());
+for (const over of ["pointerup", "pointercancel", "lostpointercapture"]) {
+  talk.addEventListener(over, () => call.release());
+}
 talk.addEventListener("contextmenu", (event) => holds() && event.preventDefault());
 
 /** The space bar is for talking wherever it has no other use. */

@@ -9,7 +9,7 @@ export class Microphone {
   /**
    * Ask for the microphone and listen.
    *
-   * `onFrame(pcm16, rms)` gets each 20 ms as an ArrayBuffer of PCM16 at 24 kHz; `onGone()` is told when it is unplugged.
+   * `onFrame(pcm16, rms)` gets each 20 ms as an ArrayBuffer of PCM16 at 24 kHz; `onGone()` is told when it is gone.
    * Throws a DOMException where there is none or it may not be used.
    */
   async open(onFrame, onGone) {
@@ -19,7 +19,11 @@ export class Microphone {
     this.#stream.getAudioTracks()[0].addEventListener("ended", onGone);
     const source = this.#source();
     await this.#context.audioWorklet.addModule("/page/microphone.worklet.js");
-    const node = new AudioWorkletNode(this.#context, "microphone", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
+    const node = new AudioWorkletNode(this.#context, "microphone", {
+      numberOfOutputs: 0,
+      channelCount: 1,
+      channelCountMode: "explicit",
+    });
     node.port.onmessage = ({ data }) => onFrame(data.pcm16, data.rms);
     source.connect(node);
     await this.#context.resume();

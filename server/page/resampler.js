@@ -1,4 +1,4 @@
-// A stream from any rate to a lower or equal one: a windowed sinc, for browsers whose microphone keeps a rate of its own.
+// A stream from any rate to a lower one: a windowed sinc, for browsers whose microphone keeps a rate of its own.
 
 const ZERO_CROSSINGS = 16;
 

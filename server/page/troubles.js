@@ -8,7 +8,7 @@ export function connectionTrouble({ kind, said, retryInS }) {
     token: said
       ? ["The token was not accepted", `The reason: “${said}”. Check the token and try once more.`]
       : ["This server asks for a token", "Enter the one you were given; it is not stored."],
-    refused: ["The server ended the conversation", said ? `It says: “${said}”.` : "It gave no reason; its log may."],
+    refused: ["The server ended it", said ? `It says: “${said}”.` : "It gave no reason; its log may."],
     lost: ["The connection was lost", said ? `The server said: “${said}”.` : "Check your network."],
   }[kind];
   const [title, advice] = words;
@@ -22,25 +22,35 @@ export function soundTrouble(error) {
   if (!window.isSecureContext) {
     return {
       title: "The microphone needs a secure page",
-      advice: "Browsers give it to https:// alone, or to this very machine as http://localhost. Open the page at such an address.",
+      advice:
+        "Browsers give it to https:// alone, or to this very machine as http://localhost. " +
+        "Open the page at such an address.",
     };
   }
   switch (error.name) {
     case "NotAllowedError":
       return {
         title: "The microphone is not allowed",
-        advice: "Allow it for this page in the browser’s address bar (and in the system’s privacy settings), then press Try again.",
+        advice:
+          "Allow it for this page in the browser’s address bar (and in the system’s privacy settings), " +
+          "then press Try again.",
       };
     case "NotFoundError":
       return { title: "There is no microphone", advice: "Plug one in or switch it on, then press Try again." };
     case "NotReadableError":
-      return { title: "The microphone is in use", advice: "Close the other program that holds it, then press Try again." };
+      return { title: "The microphone is in use", advice: "Close the program that holds it, then press Try again." };
     default:
-      return { title: "The sound could not be opened", advice: `The browser says: “${error.message}”. A current Chrome, Firefox or Safari can do it.` };
+      return {
+        title: "The sound could not be opened",
+        advice: `The browser says: “${error.message}”. A current Chrome, Firefox or Safari can do it.`,
+      };
   }
 }
 
-export const MICROPHONE_GONE = { title: "The microphone is gone", advice: "It was unplugged, or taken away from this page. Press Try again." };
+export const MICROPHONE_GONE = {
+  title: "The microphone is gone",
+  advice: "It was unplugged, or taken away from this page. Press Try again.",
+};
 
 /** `{title, advice}` of an error that the server told about one turn; null where there is nothing to do about it. */
 export function turnTrouble({ code, message }) {

@@ -34,7 +34,10 @@ export class View {
     const button = element("talk");
     button.dataset.state = state;
     button.dataset.muted = muted && !hold;
-    element("talk-label").textContent = hold ? (state === "hearing" ? HELD : STATES.waiting[0]) : muted && state !== "idle" ? STATES.muted[0] : label;
+    let pressing = label; // what pressing it does
+    if (hold) pressing = state === "hearing" ? HELD : STATES.waiting[0];
+    else if (muted && state !== "idle") pressing = STATES.muted[0];
+    element("talk-label").textContent = pressing;
     button.disabled = state === "connecting";
     const status = state === "replying" && hold ? "Replying. Hold to interrupt." : words;
     if (element("state").textContent !== status) element("state").textContent = status;
@@ -108,7 +111,8 @@ export class View {
     const item = this.#turns.get(id);
     if (!item || item.querySelector("small")) return;
     const note = document.createElement("small");
-    note.textContent = playedMs > 0 ? `interrupted after ${(playedMs / 1_000).toFixed(1)} s` : "interrupted before it was heard";
+    const seconds = (playedMs / 1_000).toFixed(1);
+    note.textContent = playedMs > 0 ? `interrupted after ${seconds} s` : "interrupted before it was heard";
     item.append(note);
     this.#scroll();
   }
@@ -133,7 +137,8 @@ export class View {
     element("stages").ariaBusy = null;
     const level = rms > 0 ? `${Math.round(20 * Math.log10(rms))} dBFS` : "silence";
     const without = gaps === 0 ? "without a gap" : gaps === 1 ? "with one gap" : `with ${gaps} gaps`;
-    element("heard").textContent = `Played ${(playedMs / 1_000).toFixed(1)} s at ${level}, ${without}.`.replace("-", "−");
+    const seconds = (playedMs / 1_000).toFixed(1);
+    element("heard").textContent = `Played ${seconds} s at ${level.replace("-", "−")}, ${without}.`;
   }
 
   #append(item) {

@@ -14,7 +14,7 @@ const STAGES = [
 /**
  * Rows `{label, fromMs, toMs}`, milliseconds after the last word, of the stages that happened.
  *
- * `trace` is the server's, in seconds on the clock of the caller's audio; `position_s` is the last word's place on it,
+ * `trace` is the server's, in seconds on the clock of the caller's audio; `position_s` is the end of the last word on it,
  * where the trace has none; `ttfaMs` is when the first sound left this machine.
  */
 export function stages(trace, position_s, ttfaMs) {
