@@ -240,7 +240,7 @@ def scripted_engine(
     script: Script | None = None,
     *,
     profile: Profile | None = None,
-    runner: Callable[[str, int, int], Runner] | None = None,
+    runner: Callable[[str, int], Runner] | None = None,
 ) -> Engine:
     """An engine without models.
 
@@ -257,7 +257,7 @@ def scripted_engine(
         language_models=dict.fromkeys(Language, _ScriptedLanguageModel(script)),
         text_to_speech=dict.fromkeys(Language, _ScriptedTextToSpeech(script)),
     )
-    workers = Workers(runner or (lambda name, slots, niceness: OnTheLoop(script.pace)))
+    workers = Workers(runner or (lambda name, slots: OnTheLoop(script.pace)))
     return Engine(models, profile or load_profile("embedded"), workers)
 
 

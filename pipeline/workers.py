@@ -9,19 +9,22 @@ from pipeline.worker import Runner, Threads, Worker
 REPLIES_AT_ONCE = 4
 """llama.cpp batches so many conversations by itself, token by token."""
 
+# Audio comes and goes before any model. Among themselves they are equal: a language model that gave way to synthesis
+# kept a second caller waiting for the first word while the first one's reply was made ahead of need.
+_NICENESS = 5
+
 
 class Workers:
-    """Args: `runner` makes what runs a worker's jobs, by its name, its number of slots and its niceness."""
+    """Args: `runner` makes what runs a worker's jobs, by its name and its number of slots."""
 
-    def __init__(self, runner: Callable[[str, int, int], Runner] | None = None) -> None:
-        def worker(name: str, *, slots: int = 1, niceness: int = 5) -> Worker:
-            runs = runner(name, slots, niceness) if runner else Threads(name, slots, niceness=niceness)
+    def __init__(self, runner: Callable[[str, int], Runner] | None = None) -> None:
+        def worker(name: str, *, slots: int = 1) -> Worker:
+            runs = runner(name, slots) if runner else Threads(name, slots, niceness=_NICENESS)
             return Worker(runs, slots=slots)
 
         self.turns = worker("end-of-turn")
         self.hearing = worker("speech-to-text")
-        # It writes faster than its text can be spoken: what it does while the synthesiser speaks is not waited for.
-        self.thinking = worker("language-model", slots=REPLIES_AT_ONCE, niceness=15)
+        self.thinking = worker("language-model", slots=REPLIES_AT_ONCE)
         self.speaking = worker("text-to-speech")
 
         self.named = {
