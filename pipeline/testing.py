@@ -247,7 +247,7 @@ def scripted_engine(
     Args:
         script: what it does; hears "hello" and says "Hi there." by default.
         profile: the embedded one by default.
-        runner: where its models run, by a worker's name, slots and niceness; on the event loop by default.
+        runner: where its models run, by a worker's name and slots; on the event loop by default.
     """
     script = script or Script()
     models = Models(

@@ -110,7 +110,7 @@ async def test_an_engine_that_cannot_be_measured_is_let_go() -> None:
             closed.append(self._name)
 
     async def load(on_loading: Callable[[str], None]) -> Engine:
-        return scripted_engine(runner=lambda name, slots, niceness: Closing(name))
+        return scripted_engine(runner=lambda name, slots: Closing(name))
 
     async def measure(engine: Engine) -> Capacity:
         raise RuntimeError("the model is ill")

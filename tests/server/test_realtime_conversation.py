@@ -17,9 +17,9 @@ from pipeline.worker import Threads
 NO_TURN_DETECTION = {"input": {"turn_detection": None}}
 
 
-def in_threads(name: str, slots: int, niceness: int) -> Threads:
+def in_threads(name: str, slots: int) -> Threads:
     """For a model that blocks."""
-    return Threads(name, slots, niceness=niceness)
+    return Threads(name, slots, niceness=0)
 
 
 class HeldBack:

@@ -104,8 +104,8 @@ def held() -> Iterator[Held]:
     reply.let_go.set()
 
 
-def in_threads(name: str, slots: int, niceness: int) -> Threads:
-    return Threads(name, slots, niceness=niceness)
+def in_threads(name: str, slots: int) -> Threads:
+    return Threads(name, slots, niceness=0)
 
 
 @pytest.mark.asyncio
