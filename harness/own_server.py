@@ -17,18 +17,20 @@ _LOADING_LIMIT_S = 1800.0
 _ASK_EVERY_S = 0.5
 _LEAVING_LIMIT_S = 15.0
 SERVE = ("-c", "from cli import main; main()", "serve")
+_GATED = (*SERVE, "--max-sessions", "8")
+"""It is asked one turn at a time: to measure first how many conversations it can carry would only take time."""
 
 
 @asynccontextmanager
 async def own_server(
-    log: Path, *, on_progress: Callable[[str], None], program: Sequence[str] = SERVE
+    log: Path, *, on_progress: Callable[[str], None], program: Sequence[str] = _GATED
 ) -> AsyncIterator[str]:
     """A server on a free loopback port, ready to talk; the value is its address, `ws://127.0.0.1:PORT`.
 
     Args:
         log: where its output goes.
         on_progress: told what it is loading.
-        program: what this Python runs, `--host` and `--port` follow; `s2s serve` by default.
+        program: what this Python runs, `--host` and `--port` follow; `s2s serve` for few callers by default.
 
     Raises (on entering):
         UnavailableError: it ended, or did not become ready.
