@@ -3,7 +3,7 @@
 | name | field | whoever hits it |
 |---|---|---|
 | `sessions` | `sessions` | is answered 503 with `Retry-After`, before the upgrade |
-| `sessions_per_token` | `sessions_per_token` | is answered 429 with `Retry-After`, before the upgrade |
+| `sessions_per_token` | `sessions_per_token` | is answered 503 with `Retry-After`, before the upgrade |
 | `handshake` | `handshake_s` | is cut |
 | `frame` | `frame_bytes` | is closed with 1009 |
 | `audio_ahead` | `audio_ahead_s`, `refused_audio_s` | Realtime: `rate_limit_exceeded`, then 1008; `/ws`: 1008 at once |

@@ -35,7 +35,7 @@ export class Connection {
     socket?.close(1000);
   }
 
-  /** Whether it could be sent: what has nowhere to go is dropped. */
+  /** What has nowhere to go is dropped. */
   send(event) {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(event));
   }

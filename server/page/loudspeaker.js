@@ -10,7 +10,7 @@ export class Loudspeaker {
    * Open it; the browser wants this to happen upon a click or a key.
    *
    * `on` is told what becomes of each item's audio: `began(item, resumed, atMs)` with the time of `performance.now()`
-   * at which it leaves the machine, `ranDry(item, playedMs, rms)` `flushed(item, playedMs, rms)` and `level(rms)`.
+   * at which it leaves the machine, `ranDry(item, playedMs, rms)`, `flushed(item, playedMs, rms)` and `level(rms)`.
    */
   async open(on) {
     this.#context = new AudioContext({ sampleRate: RATE_HZ, latencyHint: "interactive" });

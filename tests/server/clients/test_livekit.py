@@ -128,7 +128,7 @@ async def meeting(server: Any, **options: Any) -> AsyncIterator[Meeting]:
         realtime.on("openai_server_event_received", met.server_events.append)
         return realtime
 
-    model.session = watched  # type: ignore[method-assign]
+    model.session = watched  # type: ignore[method-assign]  # the one place where the events of the server are seen
     session.input.audio = met.microphone
     session.output.audio = met.loudspeaker
     await session.start(Helper())
