@@ -60,7 +60,7 @@ def voices() -> list[tuple[Samples, int]]:
     return [(read(clip, clip.rate_hz).astype(np.float64), clip.rate_hz) for clip in chosen]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.data())
 def test_nothing_fires_on_clean_speech_however_it_is_cut(data: st.DataObject) -> None:
     samples, rate_hz = data.draw(st.sampled_from(voices()))
@@ -231,7 +231,6 @@ def test_a_wreck_is_not_listed_sample_by_sample() -> None:
     assert found.count("wrap-around") == found.count("full-scale-run") == clipping.MOST_FINDINGS
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=400), max_size=8), st.sampled_from([16_000, 24_000]), st.integers(1, 3))
 def test_any_bytes_can_be_examined(pieces: list[bytes], rate_hz: int, channels: int) -> None:
     found = clipping.examine(recording(pieces, rate_hz, channels))
