@@ -7,8 +7,8 @@ its model, in the queue or at work.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -56,6 +56,7 @@ class Engine:
         self.profile = profile
         self._models = models
         self._workers = workers or Workers()
+        self._replies = 0
 
     @classmethod
     async def load(
@@ -149,6 +150,20 @@ class Engine:
         return self._workers.thinking.stream(
             lambda stop: model.reply(messages, max_tokens=max_tokens, toolbox=toolbox), deadline_s=_now_s()
         )
+
+    @contextmanager
+    def making_reply(self) -> Iterator[None]:
+        """Around the making of a reply: by this is known how many there are at once."""
+        self._replies += 1
+        try:
+            yield
+        finally:
+            self._replies -= 1
+
+    def head_start_s(self) -> float:
+        """How much of a reply to make before it is heard, so that it does not run dry while as many are being made."""
+        speech = self.profile.text_to_speech
+        return min(speech.most_head_start_s, speech.head_start_s * (self._replies - 1))
 
     def count_tokens(self, text: str, language: Language) -> int:
         return self._models.language_models[language].count_tokens(text)

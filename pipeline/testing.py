@@ -116,7 +116,8 @@ class Script:
         hearing_s: how long a transcription takes.
         asking_s: how long the end-of-turn model takes.
         thinking_s: how long the language model takes for each word.
-        speaking_s: how long the synthesiser takes for the first piece of each clause.
+        speaking_s: how long the synthesiser takes before the first piece of each clause.
+        sounding_s: how long it takes for each piece, 100 ms of sound.
         calls: what was asked of which model, in order: `hear`, `hear partly`, `ask`, `prepare`, `think`, `speak`.
         asked: how many tokens the language model might use for each reply, and which tools.
     """
@@ -132,6 +133,7 @@ class Script:
     asking_s: float = 0.0
     thinking_s: float = 0.0
     speaking_s: float = 0.0
+    sounding_s: float = 0.0
     calls: list[tuple[str, object]] = field(default_factory=list)
     asked: list[tuple[int, Toolbox]] = field(default_factory=list)
     pace: Pace = field(default_factory=Pace)
@@ -233,6 +235,7 @@ class _ScriptedTextToSpeech:
         tone = 0.1 * np.sin(2 * np.pi * 220 * np.arange(int(seconds * OUTPUT_RATE_HZ)) / OUTPUT_RATE_HZ)
         piece = int(_PIECE_S * OUTPUT_RATE_HZ)
         for start in range(0, tone.size, piece):
+            self._script.pace.take(self._script.sounding_s)
             yield tone[start : start + piece].astype(np.float32)
 
 
