@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 from openai import AsyncOpenAI
@@ -86,24 +87,22 @@ def server(weights: WeightStore, tmp_path_factory: pytest.TempPathFactory) -> It
     """Warm, and seen to say that it was loading before; ended by SIGTERM with exit code 0."""
     log = tmp_path_factory.mktemp("server") / "server.log"
     started = start(log)
-    said = set()
+    states = set()
     try:
         for _ in range(LOADING_LIMIT_S * 10):
             status, body = health(started.port)
-            said.add((status, body.partition(":")[0]))
+            states.add((status, body.partition(":")[0]))
             if status == 200:
                 break
             assert started.process.poll() is None, log.read_text()
             asyncio.run(asyncio.sleep(0.1))
-        assert (200, "Ok") in said, log.read_text()
-        assert (503, "loading") in said
+        assert (200, "Ok") in states, log.read_text()
+        assert (503, "loading") in states
         yield started
         started.process.send_signal(signal.SIGTERM)
         assert started.process.wait(20) == 0, log.read_text()
-        said_last = log.read_text()  # nothing failed but the models that were killed on purpose
-        assert said_last.count("Traceback") == said_last.count("\npipeline.model_process.ModelProcessError: "), (
-            said_last
-        )
+        said = log.read_text()  # nothing failed but the models that were killed on purpose
+        assert said.count("Traceback") == said.count("\npipeline.model_process.ModelProcessError: "), said
     finally:
         started.process.kill()
 
@@ -330,5 +329,6 @@ async def test_a_model_that_is_killed_loses_only_the_turn_it_was_at(server: Serv
     assert other.said.strip() == other.heard
     assert len(other.pcm) > 24_000
     assert server.model_process(worker).pid != before
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5) as metrics:
-        assert f's2s_worker_restarts{{worker="{worker}"}} 1.0' in metrics.read().decode()
+    async with httpx.AsyncClient() as metrics:
+        told = (await metrics.get(f"http://127.0.0.1:{server.port}/metrics")).text
+    assert f's2s_worker_restarts{{worker="{worker}"}} 1.0' in told
