@@ -89,7 +89,8 @@ def test_a_silent_reply_has_a_first_byte_but_no_first_audio() -> None:
 
 
 def test_a_cut_in_keeps_its_negative_latency() -> None:
-    found = latency.measure(recording((1.2, tone(0.5))))
+    found = latency.measure(recording((1.2, tone(0.5)), ended_s=2.3))
+    assert (found.ended_s, found.waterfall) == (0.3, ())
     assert found.first_byte_s == pytest.approx(-0.8)
     assert found.ttfa_s == pytest.approx(-0.8, abs=1e-3)
 

@@ -96,6 +96,13 @@ def test_without_audio_the_trace_is_kept_all_the_same(make_clip, scripted_target
     assert virtual_time.run(replay(make_clip(), scripted_target(script), limit_s=1.0)).trace == {"a": 1.0}
 
 
+def test_an_answer_may_begin_while_the_rest_of_the_recording_plays(make_clip, scripted_target) -> None:
+    script = [(1.0, AUDIO), (1.1, ReplyEnded())]
+    recording = virtual_time.run(replay(make_clip(seconds=2.0, speech_end_s=0.5), scripted_target(script)))
+    assert latency.outcome(recording) == "answered"
+    assert len(recording.lateness_s) <= 100  # nothing more was waited for
+
+
 def test_scripts_without_spaces_are_joined_without(make_clip, scripted_target) -> None:
     script = [(0.1, Heard("早上")), (0.9, Heard("好")), (1.0, AUDIO), (1.1, ReplyEnded())]
     recording = virtual_time.run(replay(make_clip("zh_tone", "zh"), scripted_target(script)))
