@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from pipeline.weights import WeightStore
 
-# A busy machine is not a fault of what is tested.
-settings.register_profile("here", deadline=None)
-settings.load_profile("here")
+settings.register_profile("untimed", deadline=None)  # no test is timed against the wall clock
+settings.register_profile("unshrunk", deadline=None, phases=(Phase.explicit, Phase.generate))  # scripts/mutate.py
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
 
 
 @pytest.fixture(scope="session")
