@@ -131,6 +131,26 @@ def test_few_turns_cannot_pass_a_share_but_can_fail_it(limits: gates.Gates) -> N
     assert verdict(gates.decide(limits, HEADER, turns(5, None, "error")), "no_answers", "all").verdict == "fail"
 
 
+def test_the_cold_start_stands_apart(limits: gates.Gates) -> None:
+    cold = turn(9.0)
+    rows = [replace(cold, latency=replace(cold.latency, cold=True)), *turns(20)]
+    verdicts = gates.decide(limits, HEADER, rows)
+    assert (verdict(verdicts, "ttfa_s p50").verdict, verdict(verdicts, "ttfa_s p50").n) == ("pass", 20)
+    told = verdict(verdicts, "cold start", "all")
+    assert (told.verdict, told.value) == ("not gated", 9.0)
+    assert "first audio: 9.00 s" in told.reason
+    assert verdict(verdicts, "no_answers", "all").n == 21
+    assert "cold start" not in {row.gate for row in gates.decide(limits, HEADER, turns(20))}
+
+
+def test_a_cold_start_without_an_answer_is_told_and_counted(limits: gates.Gates) -> None:
+    dead = turn(None, "no-answer")
+    rows = [replace(dead, latency=replace(dead.latency, cold=True)), *turns(40)]
+    verdicts = gates.decide(limits, HEADER, rows)
+    assert "first audio: no answer" in verdict(verdicts, "cold start", "all").reason
+    assert verdict(verdicts, "no_answers", "all").value == pytest.approx(1 / 41)
+
+
 def test_a_run_whose_sender_was_late_is_invalid(limits: gates.Gates) -> None:
     verdicts = gates.decide(limits, HEADER, turns(40) + turns(20, 9.0, "invalid"))
     assert verdict(verdicts, "valid turns", "all").verdict == "invalid"

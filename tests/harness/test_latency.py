@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -113,6 +115,28 @@ def test_playback_at_each_prebuffer() -> None:
 def test_a_reply_shorter_than_the_prebuffer_starts_when_it_is_over() -> None:
     found = latency.measure(recording((3.0, tone(0.1)), ended_s=3.4))
     assert [play.start_s for play in found.playback] == [1.0, 1.0, 1.4, 1.4]
+
+
+def test_each_reply_is_prebuffered_and_the_pause_between_two_is_no_underrun() -> None:
+    made = recording(*((at_s, tone(0.04)) for at_s in (3.0, 3.04, 5.0, 5.04, 5.18)), ended_s=5.3)
+    made.chunks = [replace(chunk, reply=int(chunk.at_s >= 5)) for chunk in made.chunks]
+    assert latency.measure(made).playback == (
+        Playback(0, 1.0, 1, 0.1),
+        Playback(60, 1.04, 1, 0.06),
+        Playback(120, 1.04, 0, 0.0),  # the first reply is shorter than that, the second one begins when it has it
+        Playback(200, 1.04, 0, 0.0),
+    )
+
+
+def test_a_reply_that_came_early_waits_for_the_one_before_it() -> None:
+    made = recording((3.0, tone(0.5)), (3.1, tone(0.04)), (3.52, tone(0.04)), ended_s=3.6)
+    made.chunks = [replace(chunk, reply=int(chunk.at_s > 3)) for chunk in made.chunks]
+    assert latency.measure(made).playback[0] == Playback(0, 1.0, 0, 0.0)
+
+
+def test_a_cold_start_is_marked() -> None:
+    assert latency.measure(recording((3.0, tone(0.1)), cold=True)).cold
+    assert not latency.measure(recording((3.0, tone(0.1)))).cold
 
 
 def test_waterfall_of_a_turn_in_order() -> None:
