@@ -66,10 +66,11 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A chunk without its audio: when it came, as `Chunk.at_s`, and how many bytes it had."""
+    """A chunk without its audio: when it came, as `Chunk.at_s`, how many bytes it had, and of which reply it was."""
 
     at_s: float
     bytes: int
+    reply: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,9 @@ class Evidence:
         rate_hz: of the reply.
         channels: of the reply.
         chunks: of the reply, as they came.
-        ended_s: when the server said that the reply was over.
+        ended_s: when the server said that the last reply was over.
+        cancelled: the replies that the server said it broke off.
+        cold: it was the first conversation of a run.
         heard: the server's transcript of the fixture.
         spoken: the text the server says it spoke.
         judge_reply: what the judge heard in the reply; None without a judge or a reply.
@@ -99,6 +102,8 @@ class Evidence:
     channels: int = 1
     chunks: tuple[Arrival, ...] = ()
     ended_s: float | None = None
+    cancelled: tuple[int, ...] = ()
+    cold: bool = False
     heard: str | None = None
     spoken: str | None = None
     judge_reply: str | None = None
@@ -113,8 +118,10 @@ class Evidence:
             lateness_s=tuple(recording.lateness_s),
             rate_hz=recording.rate_hz,
             channels=recording.channels,
-            chunks=tuple(Arrival(chunk.at_s, len(chunk.pcm)) for chunk in recording.chunks),
+            chunks=tuple(Arrival(chunk.at_s, len(chunk.pcm), chunk.reply) for chunk in recording.chunks),
             ended_s=recording.ended_s,
+            cancelled=tuple(recording.cancelled),
+            cold=recording.cold,
             heard=recording.heard,
             spoken=recording.spoken,
             judge_reply=judge_reply,
@@ -135,4 +142,4 @@ class Evidence:
             raise ValueError(f"it holds {len(pcm)} bytes of samples, and {ends[-1] - half} arrived")
         pcm += bytes(half)
         for chunk, (start, end) in zip(self.chunks, pairwise(ends), strict=True):
-            yield Chunk(chunk.at_s, pcm[start:end])
+            yield Chunk(chunk.at_s, pcm[start:end], chunk.reply)

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import wave
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import metadata
 from itertools import count
 from pathlib import Path
 
-import numpy as np
-import soundfile
-import soxr
-
-from client.audio import FloatArray
 from harness import gates, results
 from harness.judge import Judge
 from harness.limits import DEFAULT_PATH
-from harness.recording import Recording
-from harness.results import FILE_NAME, GATES_NAME, SCHEMA, Results, ResultsError, RunHeader, TurnRow, VerdictRow
+from harness.restoring import read_question, restore
+from harness.results import FILE_NAME, GATES_NAME, SCHEMA, Results, RunHeader, TurnRow, VerdictRow
 from harness.run import is_engine_under_test, unfinished
 from harness.scoring import JUDGE_RATE_HZ, VERSIONS, listen, score_again
 
@@ -84,61 +78,12 @@ def rescore(
 
 
 def _again(folder: Path, header: RunHeader, row: TurnRow, judge: Judge | None, previous_lufs: float | None) -> TurnRow:
-    evidence = row.evidence
-    if evidence is None:
+    if row.evidence is None:
         return row
-    try:
-        chunks = list(evidence.cut(_pcm(_inside(folder, row.reply)) if row.reply else b""))
-    except (OSError, EOFError, wave.Error, ValueError) as error:
-        raise ResultsError(
-            f"{folder / (row.reply or FILE_NAME)}: the reply of {row.fixture_id} cannot be measured again: {error}; "
-            "restore the audio as the run wrote it, or run the gate again"
-        ) from None
-    recording = Recording(
-        fixture_id=row.fixture_id,
-        language=row.language,
-        target=header.target,
-        frame_s=evidence.frame_s,
-        end_of_speech_s=evidence.end_of_speech_s,
-        lateness_s=list(evidence.lateness_s),
-        rate_hz=evidence.rate_hz,
-        channels=evidence.channels,
-        chunks=chunks,
-        ended_s=evidence.ended_s,
-        heard=evidence.heard,
-        spoken=evidence.spoken,
-        trace=row.trace,
-        error=row.error,
-    )
+    recording, evidence = restore(folder, header.target, row), row.evidence
     if judge:
-        evidence = listen(judge, evidence, recording, _question(folder, row))
+        evidence = listen(judge, evidence, recording, read_question(folder, row, JUDGE_RATE_HZ))
     return score_again(row, recording, evidence, previous_lufs)
-
-
-def _inside(folder: Path, relative: str) -> Path:
-    """A path of the results file, which may come from anywhere: one that leads out of the folder is refused."""
-    path = (folder / relative).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise ValueError("its path leads out of the run's folder")
-    return path
-
-
-def _pcm(path: Path) -> bytes:
-    with wave.open(str(path), "rb") as file:
-        return file.readframes(file.getnframes())
-
-
-def _question(folder: Path, row: TurnRow) -> FloatArray:
-    """What was played, float32 mono at the judge's rate."""
-    try:
-        samples, rate_hz = soundfile.read(_inside(folder, row.question or ""), dtype="float32", always_2d=True)
-    except (OSError, ValueError, soundfile.LibsndfileError) as error:
-        raise ResultsError(
-            f"{folder / (row.question or FILE_NAME)}: the question of {row.fixture_id} cannot be heard again: {error}; "
-            "leave out the judge, or run the gate again"
-        ) from None
-    clip_16k: FloatArray = soxr.resample(samples.mean(axis=1), rate_hz, JUDGE_RATE_HZ, quality="HQ")
-    return np.clip(clip_16k, -1.0, 1.0)
 
 
 def _heard_by(header: RunHeader, judge: Judge) -> RunHeader:
