@@ -134,8 +134,10 @@ class Evidence:
         Half a sample at the end has no place in a file of audio: it comes back as zeros, which no measure looks at.
 
         Raises:
-            ValueError: there are more or fewer bytes than arrived.
+            ValueError: there are more or fewer bytes than arrived, or the figures are those of no audio.
         """
+        if min(self.rate_hz, self.channels, *(chunk.bytes + 1 for chunk in self.chunks)) < 1:
+            raise ValueError("a rate, a number of channels or of bytes is no such thing")
         ends = [0, *accumulate(chunk.bytes for chunk in self.chunks)]
         half = ends[-1] % (2 * self.channels)
         if len(pcm) != ends[-1] - half:

@@ -80,12 +80,16 @@ def _read(folder: Path, row: TurnRow, relative: str | None, what: str, rate_hz: 
     return np.clip(resampled, -1.0, 1.0)
 
 
+def is_inside(folder: Path, relative: str) -> bool:
+    """Whether a path stays in the folder, links followed."""
+    return (folder / relative).resolve().is_relative_to(folder.resolve())
+
+
 def _inside(folder: Path, relative: str) -> Path:
     """A path of the results file, which may come from anywhere: one that leads out of the folder is refused."""
-    path = (folder / relative).resolve()
-    if not path.is_relative_to(folder.resolve()):
+    if not is_inside(folder, relative):
         raise ValueError("its path leads out of the run's folder")
-    return path
+    return folder / relative
 
 
 def _pcm(path: Path) -> bytes:
