@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cli.report import folder_of, run_folder
+from cli.report import folder_of, run_folder, write_reports
 
 
 @click.command()
@@ -49,7 +49,6 @@ def rescore(context: click.Context, run: Path, gates: Path | None, judge: str | 
     from rich.progress import Progress
 
     from harness import judge as judges
-    from harness import reports
     from harness.gates import GatesError, exit_code
     from harness.reports.terminal import print_summary
     from harness.rescoring import rescore as score_again
@@ -71,7 +70,7 @@ def rescore(context: click.Context, run: Path, gates: Path | None, judge: str | 
                 judge=listener,
                 on_turn=lambda done, of: progress.update(bar, completed=done, total=of),
             )
-        reports.write_all(folder)
+        write_reports(folder, console)
     except FileExistsError as error:
         raise _CannotScoreError(f"{to} is there already; name a folder that is not") from error
     except (ResultsError, GatesError, judges.JudgeUnavailable, OSError) as error:

@@ -144,6 +144,7 @@ async def open_run(
                 finally:
                     writer.add_verdicts(run.verdicts())
         finally:
+            on_progress("writing the report")
             reports.write_all(settings.folder)
 
 

@@ -173,8 +173,8 @@ def _spread(language: str, results: Results, axis: Axis) -> spread.Spread:
 
 
 def _gauge(row: VerdictRow) -> Gauge | None:
-    """None where there is nothing to compare, for a mere count, and for the run itself, whose limit is a lower one."""
-    if row.limit is None or row.value is None or row.family in ("run", "clipping"):
+    """None where nothing was compared, for a mere count, and for the run itself, whose limit is a lower one."""
+    if row.verdict == "not gated" or row.limit is None or row.value is None or row.family in ("run", "clipping"):
         return None
     top = 1.2 * max(row.limit, row.value, row.high or 0.0) or 1.0
     low, high = 100 * (row.low or 0.0) / top, 100.0 if row.high is None else 100 * row.high / top

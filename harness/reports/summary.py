@@ -172,7 +172,7 @@ def _language(code: str, results: Results) -> LanguageSummary:
     waits = [
         row.latency.ttfa_s if row.outcome == "answered" and row.latency.ttfa_s is not None else math.inf
         for row in rows
-        if row.outcome not in ("cut-in", "invalid")
+        if row.outcome not in ("cut-in", "invalid") and not row.latency.cold
     ]
     return LanguageSummary(
         language=code,
@@ -212,10 +212,13 @@ def _rate(compared: Sequence[Words | None]) -> Rate | None:
 
 
 def median_waterfall(rows: Sequence[TurnRow]) -> tuple[tuple[str, float], ...]:
-    """Each stage's median over the answered turns, in seconds; the medians need not add up to the median wait."""
+    """Each stage's median over the answered turns but the cold start, in seconds.
+
+    The medians need not add up to the median wait.
+    """
     lengths: dict[str, list[float]] = {}
     for row in rows:
-        if row.outcome == "answered":
+        if row.outcome == "answered" and not row.latency.cold:
             for bar in row.latency.waterfall:
                 lengths.setdefault(bar.stage, []).append(bar.length_s)
     return tuple((stage, median(lengths[stage])) for stage in (*STAGES, "unexplained") if stage in lengths)

@@ -80,7 +80,7 @@ def trends(points: Sequence[TrendPoint]) -> list[Trend]:
 
 def _trend(points: Sequence[TrendPoint]) -> Trend:
     known = [number for p in points for number in (p.value, p.high, p.limit) if number is not None]
-    top = 1.1 * max(known) or 1.0
+    top = 1.25 * max(known) or 1.0
 
     def y(value: float) -> float:
         return round(HEIGHT * (1 - value / top), 1)
