@@ -199,7 +199,7 @@ def _events(row: TurnRow, ended_s: float) -> list[tuple[str, str, float]]:
         ("turn committed", "the server", trace.get("committed_s")),
         ("first byte", "the harness", _plus(ended_s, latency.first_byte_s)),
         ("first audible", "the harness", _plus(ended_s, latency.ttfa_s)),
-        ("reply over", "the server", _plus(ended_s, latency.ended_s)),
+        ("server done", "the server", _plus(ended_s, latency.ended_s)),
     ]
     known = [(name, by, at_s) for name, by, at_s in found if at_s is not None]
     return sorted(known, key=lambda event: event[2])

@@ -27,6 +27,8 @@ from harness.scoring import score_turn
 from pipeline.audio import FloatArray, float_to_pcm16
 
 HEADER = RunHeader("realtime", "embedded", "synthetic", "")
+REPLY_BYTES = 205_440
+"""Of the first turn of `reported`."""
 
 
 @pytest.mark.parametrize("path", ["../secret.wav", "/etc/passwd", "javascript:alert(1)", "results.jsonl", "", None])
@@ -98,7 +100,7 @@ def test_both_sides_of_a_turn_lie_on_one_axis(reported: Path) -> None:
         ("turn committed", 2.5),
         ("first byte", 3.0),
         ("first audible", 3.0),
-        ("reply over", 3.9),
+        ("server done", 3.9),
     ]
     assert drawn.events[2].since_s == pytest.approx(0.5)
     (gap,) = drawn.gaps
@@ -133,9 +135,9 @@ def test_a_finding_is_marked_where_it_is_played(reported: Path) -> None:
     [
         {"rate_hz": 0},
         {"channels": 0},
-        {"chunks": (Arrival(1e300, 124_800),)},
-        {"chunks": (Arrival(-1e300, 124_800),)},
-        {"chunks": (Arrival(1.0, -1),)},
+        {"chunks": (Arrival(1e300, REPLY_BYTES),)},
+        {"chunks": (Arrival(-1e300, REPLY_BYTES),)},
+        {"chunks": (Arrival(1.0, REPLY_BYTES + 1), Arrival(1.0, -1))},
         {"end_of_speech_s": 1e308},
         {"ended_s": -1e308},
         {"end_of_speech_s": -1e308},
@@ -144,7 +146,9 @@ def test_a_finding_is_marked_where_it_is_played(reported: Path) -> None:
 def test_figures_that_cannot_be_are_drawn_as_far_as_they_can(reported: Path, evidence: dict[str, Any]) -> None:
     row = results.read(reported).turns[0]
     assert row.evidence is not None
+    assert sum(chunk.bytes for chunk in row.evidence.chunks) == REPLY_BYTES
     drawn = draw(reported, HEADER, replace(row, evidence=replace(row.evidence, **evidence)), 32)
+    assert drawn.notes or "chunks" not in evidence
     assert 0 < drawn.axis.high < 600
     assert all(0 <= event.place <= 100 for event in drawn.events)
 
