@@ -12,6 +12,8 @@ COMMANDS = {
     "weights": "pull, list and verify the embedded models",
     "fixtures": "pull, list and verify the recordings that the gate plays",
     "gate": "play recordings through a server, measure, and decide",
+    "report": "make every view of a stored run again",
+    "rescore": "measure a stored run again, by newer measures or other limits",
 }
 
 

@@ -3,8 +3,12 @@
 Everything else (terminal, JUnit, Markdown, HTML) is made from the folder it lies in:
 
     results.jsonl
+    gates.toml           the limits it was decided by
     questions/ID.flac    what was played into the target
     replies/ID.wav       what came back, as received
+
+Schema 2 keeps the evidence of each turn, so that newer measures can be applied to it. A file of schema 1 is read too;
+its turns have no evidence. `docs/results.schema.json` is the schema of a line.
 """
 
 from __future__ import annotations
@@ -17,16 +21,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeAlias
+from typing import Literal, Self, TextIO, TypeAlias
 
 from harness import jsonlines
 from harness.measures.clipping import Clipping
 from harness.measures.latency import Latency
 from harness.measures.words import Words
-from harness.recording import Outcome, Recording
+from harness.recording import Evidence, Outcome, Recording
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, SCHEMA)
 FILE_NAME = "results.jsonl"
+GATES_NAME = "gates.toml"
 
 Family = Literal["run", "latency", "words", "clipping"]
 Verdict = Literal["pass", "fail", "inconclusive", "not gated", "invalid"]
@@ -48,6 +54,9 @@ class RunHeader:
         lm: language to the engine that answers in it; empty where the target does not say.
         judge: the independent recogniser with its version; None where none was asked.
         judge_is_engine: the judge is the very engine under test, so it may share its mistakes.
+        planned: ids of the fixtures that were to be played; None where that was not stored (schema 1).
+        rescored: by which versions, and which limits if others, the stored turns were measured again; empty as run.
+        schema: that the file is written in.
     """
 
     target: str
@@ -62,6 +71,8 @@ class RunHeader:
     lm: dict[str, str] = field(default_factory=dict)
     judge: str | None = None
     judge_is_engine: bool = False
+    planned: tuple[str, ...] | None = None
+    rescored: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 
 
@@ -78,6 +89,7 @@ class TurnRow:
         question: path of the question's audio in the run's folder.
         reply: path of the reply's audio in the run's folder.
         versions: of each measure's definition.
+        evidence: what all of it was measured on; None in a file of schema 1.
     """
 
     fixture_id: str
@@ -100,6 +112,7 @@ class TurnRow:
     question: str | None = None
     reply: str | None = None
     versions: dict[str, int] = field(default_factory=dict)
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +144,7 @@ class VerdictRow:
 
 Row: TypeAlias = RunHeader | TurnRow | VerdictRow
 
-_KINDS: dict[str, type[RunHeader] | type[TurnRow] | type[VerdictRow]] = {
+KINDS: dict[str, type[RunHeader] | type[TurnRow] | type[VerdictRow]] = {
     "run": RunHeader,
     "turn": TurnRow,
     "verdict": VerdictRow,
@@ -154,8 +167,13 @@ class Results:
 class ResultsWriter:
     """Writes a run's folder row by row, so that a run which is stopped leaves what it had."""
 
-    def __init__(self, folder: Path, header: RunHeader) -> None:
+    def __init__(self, folder: Path, header: RunHeader, gates: Path | None = None) -> None:
         """Create `folder` where needed, and replace an older run in it.
+
+        Args:
+            folder: of the run.
+            header: its first row.
+            gates: the file of limits, which is copied into the folder.
 
         Raises:
             OSError: it cannot be written.
@@ -164,9 +182,10 @@ class ResultsWriter:
         for audio in ("questions", "replies"):
             shutil.rmtree(folder / audio, ignore_errors=True)
             (folder / audio).mkdir(parents=True)
-        # Half a surrogate pair in a server's text has no UTF-8; escaped with a backslash it is JSON all the same.
-        self._file = (folder / FILE_NAME).open("w", encoding="utf-8", errors="backslashreplace")
+        self._file = _open_for_writing(folder / FILE_NAME)
         self._write(header)
+        if gates and gates.resolve() != (folder / GATES_NAME).resolve():
+            shutil.copyfile(gates, folder / GATES_NAME)
 
     def __enter__(self) -> Self:
         return self
@@ -197,6 +216,22 @@ class ResultsWriter:
         self._file.flush()
 
 
+def write(path: Path, results: Results) -> None:
+    """Write a whole results file at once.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with _open_for_writing(path) as file:
+        rows: list[Row] = [results.header, *results.turns, *results.verdicts]
+        file.writelines(to_line(row) + "\n" for row in rows)
+
+
+def _open_for_writing(path: Path) -> TextIO:
+    """Half a surrogate pair in a server's text has no UTF-8; escaped with a backslash it is JSON all the same."""
+    return path.open("w", encoding="utf-8", errors="backslashreplace")
+
+
 def _save_reply(recording: Recording, path: Path) -> None:
     """The bytes as received, in order, as a WAV file; half a sample at the end has no place in one."""
     pcm = b"".join(chunk.pcm for chunk in recording.chunks)
@@ -209,7 +244,7 @@ def _save_reply(recording: Recording, path: Path) -> None:
 
 def to_line(row: Row) -> str:
     """A row as a line of the file, without its line break."""
-    kind = next(name for name, record in _KINDS.items() if type(row) is record)
+    kind = next(name for name, record in KINDS.items() if type(row) is record)
     return f'{{"kind":{json.dumps(kind)},{jsonlines.encode(row)[1:]}'
 
 
@@ -221,14 +256,14 @@ def from_line(line: str) -> Row:
     """
     value = jsonlines.parse(line)
     kind = value.pop("kind", None)
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise jsonlines.LineError(f"the field 'kind' is one of {', '.join(_KINDS)}, not {kind!r:.60}")
-    if kind == "run" and (schema := value.get("schema")) != SCHEMA:
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise jsonlines.LineError(f"the field 'kind' is one of {', '.join(KINDS)}, not {kind!r:.60}")
+    if kind == "run" and (schema := value.get("schema")) not in READABLE:
         raise jsonlines.LineError(
-            f"it is written in schema {schema!r:.20} and this version reads schema {SCHEMA}; "
+            f"it is written in schema {schema!r:.20} and this version reads {' and '.join(map(str, READABLE))}; "
             "read it with the version of s2s-gate that wrote it, or run the gate again"
         )
-    return jsonlines.decode(_KINDS[kind], value)
+    return jsonlines.decode(KINDS[kind], value)
 
 
 def read(folder: Path) -> Results:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import platform
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -137,14 +137,34 @@ async def open_run(
     async with open_target(settings.target, settings.endpoint, token=settings.token, on_progress=on_progress) as target:
         header = _header(settings, planned, target, await target.describe(), listener)
         try:
-            with ResultsWriter(settings.folder, header) as writer:
-                run = Run(target, header, planned, writer, limits, listener, limit_s=settings.limit_s)
+            with ResultsWriter(settings.folder, header, settings.gates) as writer:
+                run = Run(target, header, writer, limits, listener, limit_s=settings.limit_s)
                 try:
                     yield run
                 finally:
                     writer.add_verdicts(run.verdicts())
         finally:
+            on_progress("writing the report")
             reports.write_all(settings.folder)
+
+
+def is_engine_under_test(listener: Judge, server: Mapping[str, str]) -> bool:
+    """Whether the judge is the very engine that the server, by its own account, hears with."""
+    return listener.name == server.get("stt", DEFAULT_STT)
+
+
+def unfinished(planned: Sequence[str] | None, rows: Sequence[TurnRow]) -> list[VerdictRow]:
+    """That a run was not finished, if so: `planned` are the ids of the clips it was to play, None if not known."""
+    played = {row.fixture_id for row in rows}
+    missing = len(set(planned or ()) - played)
+    if planned is not None and not missing:
+        return []
+    reason = (
+        "the run was stopped before it decided, and what it was to play is not known"
+        if planned is None
+        else f"the run was stopped: {missing} of {len(planned)} clips were not played"
+    )
+    return [VerdictRow("all played", "run", ALL, "inconclusive", len(played), reason)]
 
 
 class Run:
@@ -152,7 +172,6 @@ class Run:
 
     Attributes:
         header: what is run.
-        planned: the fixtures that are to be played.
         rows: what has been measured so far, in order.
     """
 
@@ -160,7 +179,6 @@ class Run:
         self,
         target: Target,
         header: RunHeader,
-        planned: Sequence[Fixture],
         writer: ResultsWriter,
         limits: Gates,
         listener: Judge | None,
@@ -169,7 +187,6 @@ class Run:
         limit_s: float = LIMIT_S,
     ) -> None:
         self.header = header
-        self.planned = tuple(planned)
         self.rows: list[TurnRow] = []
         self._target = target
         self._writer = writer
@@ -188,12 +205,7 @@ class Run:
 
     def verdicts(self) -> list[VerdictRow]:
         """What can be decided from what has been played so far."""
-        verdicts = gates.decide(self._limits, self.header, self.rows)
-        played = {row.fixture_id for row in self.rows}
-        if missing := [fixture.id for fixture in self.planned if fixture.id not in played]:
-            reason = f"the run was stopped: {len(missing)} of {len(self.planned)} clips were not played"
-            verdicts.append(VerdictRow("all played", "run", ALL, "inconclusive", len(played), reason))
-        return verdicts
+        return [*gates.decide(self._limits, self.header, self.rows), *unfinished(self.header.planned, self.rows)]
 
     async def _play(self, fixture: Fixture, repeat: int) -> TurnRow:
         recording = await self._record(fixture)
@@ -250,5 +262,6 @@ def _header(
         },
         lm=engines,
         judge=f"{listener.name} {listener.version}" if listener else None,
-        judge_is_engine=listener is not None and listener.name == server.get("stt", DEFAULT_STT),
+        judge_is_engine=listener is not None and is_engine_under_test(listener, server),
+        planned=tuple(fixture.id for fixture in planned),
     )

@@ -1,17 +1,20 @@
-"""All measures of one turn: a recording and its fixture in, a row of the results out."""
+"""All measures of one turn: a recording and its fixture in, a row of the results out; and again from a stored row."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import TypedDict
 
 import numpy as np
 import soxr
 
+from client.audio import FloatArray
 from harness import normalise
 from harness.fixtures import Fixture, read
 from harness.judge import Judge
 from harness.measures import clipping, latency, words
-from harness.recording import Recording
+from harness.recording import Evidence, Outcome, Recording
 from harness.reply import Reply
 from harness.results import TurnRow
 
@@ -42,39 +45,66 @@ def score_turn(
     Raises:
         harness.fixtures.FixtureError: the fixture's audio cannot be read.
     """
-    language = fixture.language
-    told = _listen(recording, judge, language)
-    floor = judge.transcribe(read(fixture, JUDGE_RATE_HZ), language) if judge else None
-
-    def against(reference: str | None, hypothesis: str | None) -> words.Words | None:
-        return None if reference is None or hypothesis is None else words.compare(reference, hypothesis, language)
-
+    evidence = Evidence.of(recording)
+    if judge:
+        evidence = listen(judge, evidence, recording, read(fixture, JUDGE_RATE_HZ))
     return TurnRow(
         fixture_id=fixture.id,
-        language=language,
+        language=fixture.language,
         tier=fixture.tier,
         speaker=fixture.speaker,
         transcript=fixture.transcript,
-        outcome=latency.outcome(recording),
-        latency=latency.measure(recording),
-        clipping=clipping.examine(recording, previous_lufs) if recording.chunks else None,
-        heard=against(fixture.transcript, recording.heard),
-        spoken=against(recording.spoken, told),
-        floor=against(fixture.transcript, floor),
-        echoed=against(fixture.transcript, told),
         trace=recording.trace and {stage: at_s for stage, at_s in recording.trace.items() if math.isfinite(at_s)},
         error=recording.error,
         condition=fixture.condition,
         attribution=fixture.attribution or "",
         repeat=repeat,
-        versions=VERSIONS,
+        evidence=evidence,
+        **_measure(recording, evidence, fixture.transcript, previous_lufs),
     )
 
 
-def _listen(recording: Recording, judge: Judge | None, language: str) -> str | None:
-    """What the judge hears in the reply; None without a judge or a reply."""
+def score_again(row: TurnRow, recording: Recording, evidence: Evidence, previous_lufs: float | None = None) -> TurnRow:
+    """A stored row with every measure taken anew on the recording and the evidence that it was made from."""
+    return replace(row, evidence=evidence, **_measure(recording, evidence, row.transcript, previous_lufs))
+
+
+def listen(judge: Judge, evidence: Evidence, recording: Recording, clip_16k: FloatArray) -> Evidence:
+    """The evidence with what the judge hears in the fixture (float32 mono, 16 kHz) and in the reply."""
     reply = Reply.of(recording)
-    if judge is None or not reply.samples.size:
-        return None
-    samples_16k = soxr.resample(reply.floats.astype(np.float32), reply.rate_hz, JUDGE_RATE_HZ, quality="HQ")
-    return judge.transcribe(samples_16k, language)
+    told = None
+    if reply.samples.size:
+        samples_16k = soxr.resample(reply.floats.astype(np.float32), reply.rate_hz, JUDGE_RATE_HZ, quality="HQ")
+        told = judge.transcribe(samples_16k, recording.language)
+    return replace(evidence, judge_reply=told, judge_clip=judge.transcribe(clip_16k, recording.language))
+
+
+class _Measures(TypedDict):
+    """The fields of a row that are measured."""
+
+    outcome: Outcome
+    latency: latency.Latency
+    clipping: clipping.Clipping | None
+    heard: words.Words | None
+    spoken: words.Words | None
+    floor: words.Words | None
+    echoed: words.Words | None
+    versions: dict[str, int]
+
+
+def _measure(recording: Recording, evidence: Evidence, transcript: str, previous_lufs: float | None) -> _Measures:
+    def against(reference: str | None, hypothesis: str | None) -> words.Words | None:
+        if reference is None or hypothesis is None:
+            return None
+        return words.compare(reference, hypothesis, recording.language)
+
+    return _Measures(
+        outcome=latency.outcome(recording),
+        latency=latency.measure(recording),
+        clipping=clipping.examine(recording, previous_lufs) if recording.chunks else None,
+        heard=against(transcript, evidence.heard),
+        spoken=against(evidence.spoken, evidence.judge_reply),
+        floor=against(transcript, evidence.judge_clip),
+        echoed=against(transcript, evidence.judge_reply),
+        versions=VERSIONS,
+    )

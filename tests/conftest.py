@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 from hypothesis import Phase, settings
@@ -18,3 +19,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
 def weights() -> WeightStore:
     """The embedded models, verified; pulled on first use."""
     return WeightStore()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of the browser that tests of pages drive."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("there is no Chromium on this machine; Debian's is `apt-get install chromium`")
+    return path

@@ -145,11 +145,11 @@ def _first_audible(reply: Reply) -> float | None:
     start = int(np.argmax(audible))
     onset = start + int(np.argmax(np.abs(samples[start:]) >= level))
     chunk = reply.chunk_of(onset)
-    played_s = _schedule(reply, float(reply.arrivals_s[0]))[0]
+    played_s = schedule(reply, float(reply.arrivals_s[0]))[0]
     return float(played_s[chunk] + (onset - reply.starts[chunk]) / reply.rate_hz)
 
 
-def _schedule(reply: Reply, start_s: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def schedule(reply: Reply, start_s: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """When each chunk starts to play, and the gap before it: float64, shape (chunks,) each, seconds."""
     played_s = np.empty(reply.ends.size)
     gaps_s = np.zeros(reply.ends.size)
@@ -174,7 +174,7 @@ def _play(replies: Sequence[Reply], prebuffer_ms: int, recording: Recording) -> 
         over_s = max(last_s, recording.ended_s or last_s) if reply is replies[-1] else last_s
         start_s = max(free_s, float(reply.arrivals_s[enough[0]]) if enough.size else over_s)
         first_s = start_s if first_s is None else first_s
-        played_s, gaps_s = _schedule(reply, start_s)
+        played_s, gaps_s = schedule(reply, start_s)
         inside = (reply.starts > 0) & (reply.ends > reply.starts)
         gaps = np.concatenate((gaps, gaps_s[inside & (gaps_s > 1 / reply.rate_hz)]))
         free_s = float(played_s[-1]) + float(reply.ends[-1] - reply.starts[-1]) / reply.rate_hz

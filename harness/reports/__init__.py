@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness import results as results_file
 from harness.reports import html, junit, markdown
+from harness.reports.trend import TrendPoint
+
+__all__ = ["TrendPoint", "write_all"]
 
 
-def write_all(folder: Path) -> list[Path]:
+def write_all(
+    folder: Path,
+    *,
+    trend: Sequence[TrendPoint] = (),
+    on_turn: Callable[[int, int], None] = lambda _done, _of: None,
+) -> list[Path]:
     """Write `report.html`, `junit.xml` and `summary.md` beside the results; the same results give the same bytes.
+
+    Args:
+        folder: of the run.
+        trend: the history of its figures, for the page.
+        on_turn: told how many turns are drawn, of how many.
 
     Raises:
         harness.results.ResultsError: the results cannot be read.
@@ -17,7 +31,7 @@ def write_all(folder: Path) -> list[Path]:
     """
     results = results_file.read(folder)
     documents = {
-        "report.html": _utf8(html.render(results, folder)),
+        "report.html": _utf8(html.render(results, folder, trend=trend, on_turn=on_turn)),
         "junit.xml": junit.render(results),
         "summary.md": _utf8(markdown.render(results)),
     }

@@ -1,106 +1,181 @@
-"""The page: one file with everything in it, no network, no script."""
+"""The page: one file with everything in it. It loads nothing, and tells everything without its script too."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import base64
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import jinja2
 
-from harness.reports import summary
-from harness.reports.sound import Sound, embed
-from harness.results import Results, TurnRow
-
-QUESTION_RATE_HZ = 16_000
-REPLY_RATE_HZ = 24_000
+from harness.reports import sound, spread, summary
+from harness.reports.axis import Axis
+from harness.reports.timeline import Timeline, draw, seconds_of_sound
+from harness.reports.trend import TrendPoint, trends
+from harness.results import Results, TurnRow, VerdictRow
 
 STAGE_NAMES = {
-    "pause": "pause heard",
-    "committed": "turn decided",
-    "transcript": "transcript",
+    "pause": "pause noticed",
+    "committed": "turn committed",
+    "transcript": "transcript final",
     "first_token": "first token",
     "first_clause": "first clause",
     "first_sample": "first sample",
-    "first_sent": "sent",
+    "first_sent": "first byte sent",
     "received": "received",
     "audible": "audible",
     "unexplained": "unexplained",
 }
 
+WORKERS = 4
+"""Threads that encode: the encoder does its work outside of Python's lock."""
+
 
 @dataclass(frozen=True, slots=True)
-class Axis:
-    """A scale of seconds: where a value lies, in per cent of the chart's width."""
+class Stage:
+    """A bar of a turn's waterfall, in per cent of its axis. `at_s` is None where the server does not tell it."""
 
-    low: float
-    high: float
-    step: float
-
-    def place(self, value: float) -> float:
-        return round(100 * (value - self.low) / (self.high - self.low), 3)
-
-    @property
-    def ticks(self) -> list[float]:
-        count = round((self.high - self.low) / self.step)
-        return [round(self.low + index * self.step, 3) for index in range(count + 1)]
+    key: str
+    name: str
+    start: float
+    width: float
+    length_s: float
+    at_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn with its sounds."""
+    """A turn and what is drawn of it; `number` is its place in the run, from 1."""
 
+    number: int
     row: TurnRow
-    question: Sound | None
-    reply: Sound | None
-    opened: bool
+    timeline: Timeline
+    stages: tuple[Stage, ...]
+    stage_axis: Axis | None
+    failed: bool
 
 
-def render(results: Results, folder: Path) -> str:
-    """The page of a run whose audio lies in `folder`."""
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A limit with the figure that it is for and its bounds, in per cent of a small scale from 0."""
+
+    value: float
+    low: float
+    high: float
+    limit: float
+
+
+def render(
+    results: Results,
+    folder: Path,
+    *,
+    trend: Sequence[TrendPoint] = (),
+    on_turn: Callable[[int, int], None] = lambda _done, _of: None,
+) -> str:
+    """The page of a run whose audio lies in `folder`, with the history of its figures where that is given."""
     languages = summary.summarise(results)
-    turns = {
-        one.language: [_turn(row, folder) for row in results.turns if row.language == one.language] for one in languages
-    }
+    turns = _turns(results, folder, on_turn)
+    waits = spread.axis_of(results.turns, results.verdicts)
+    script = _file("page.js")
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            header=results.header,
+            verdict=summary.overall(results),
+            headline=summary.headline(results),
+            notes=summary.notes(results.header),
+            verdicts=results.verdicts,
+            unkept=summary.unkept(results),
+            languages=languages,
+            waits=waits,
+            spreads=[_spread(one.language, results, waits) for one in languages],
+            waterfall_axis=Axis.of([sum(max(0.0, length) for _, length in one.waterfall) for one in languages]),
+            stages=STAGE_NAMES,
+            trends=trends(trend),
+            turns={one.language: [turn for turn in turns if turn.row.language == one.language] for one in languages},
+            style=_file("page.css"),
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
+    )
+
+
+def _file(name: str) -> str:
+    return resources.files("harness.reports").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("harness.reports", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("harness.reports", "page"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
         "seconds": summary.seconds,
         "percent": summary.percent,
         "bound": summary.bound,
+        "gate_title": summary.gate_title,
+        "language_name": summary.language_name,
+        "gauge": _gauge,
     }
-    return environment.get_template("report.html.j2").render(
-        header=results.header,
-        verdict=summary.overall(results),
-        notes=summary.notes(results.header),
-        verdicts=results.verdicts,
-        unkept=summary.unkept(results),
-        languages=languages,
-        turns=turns,
-        stages=STAGE_NAMES,
-        wait_axis=_axis([row.latency.ttfa_s for row in results.turns if row.latency.ttfa_s is not None]),
-        waterfall_axis=_axis([sum(max(0.0, length) for _, length in one.waterfall) for one in languages]),
-        turn_axis=_axis([sum(max(0.0, bar.length_s) for bar in row.latency.waterfall) for row in results.turns]),
-        limits={row.language: row.limit for row in results.verdicts if row.gate == "ttfa_s p50"},
-    )
+    return environment
 
 
-def _turn(row: TurnRow, folder: Path) -> Turn:
-    failed = row.clipping is not None and any(finding.severity == "fail" for finding in row.clipping.findings)
-    return Turn(
-        row,
-        embed(folder, row.question, QUESTION_RATE_HZ),
-        embed(folder, row.reply, REPLY_RATE_HZ),
-        opened=row.outcome != "answered" or failed,
-    )
+def _turns(results: Results, folder: Path, on_turn: Callable[[int, int], None]) -> list[Turn]:
+    kilobits = sound.affordable(seconds_of_sound(results.turns))
+
+    def make(numbered: tuple[int, TurnRow]) -> Turn:
+        number, row = numbered
+        axis = Axis.of([sum(bar.length_s for bar in row.latency.waterfall)]) if row.latency.waterfall else None
+        broken = row.clipping is not None and any(finding.severity == "fail" for finding in row.clipping.findings)
+        return Turn(
+            number,
+            row,
+            draw(folder, results.header, row, kilobits),
+            _stages(row, axis) if axis else (),
+            axis,
+            failed=row.outcome != "answered" or broken,
+        )
+
+    turns: list[Turn] = []
+    with ThreadPoolExecutor(WORKERS) as workers:
+        for turn in workers.map(make, enumerate(results.turns, 1)):
+            turns.append(turn)
+            on_turn(len(turns), len(results.turns))
+    return turns
 
 
-def _axis(values: Sequence[float]) -> Axis:
-    """From 0 (or the earliest cut-in) to the largest value, at about six round steps."""
-    low, high = min([0.0, *values]), max([0.1, *values])
-    rough = (high - low) / 6
-    unit = 10 ** math.floor(math.log10(rough))
-    step = next(factor * unit for factor in (1, 2, 5, 10) if factor * unit >= rough * 0.999)
-    return Axis(step * math.floor(low / step), step * math.ceil(high / step * 0.9999), step)
+def _stages(row: TurnRow, axis: Axis) -> tuple[Stage, ...]:
+    """Each bar begins where the one before it ended, so that all of them together are the wait."""
+    stages: list[Stage] = []
+    start_s = 0.0
+    for bar in row.latency.waterfall:
+        stages.append(
+            Stage(
+                bar.stage,
+                STAGE_NAMES.get(bar.stage, bar.stage),
+                axis.inside(start_s),
+                axis.width(max(0.0, bar.length_s)),
+                bar.length_s,
+                bar.at_s,
+            )
+        )
+        start_s += max(0.0, bar.length_s)
+    return tuple(stages)
+
+
+def _spread(language: str, results: Results, axis: Axis) -> spread.Spread:
+    rows = [(number, row) for number, row in enumerate(results.turns, 1) if row.language == language]
+    return spread.spread(language, rows, results.verdicts, axis)
+
+
+def _gauge(row: VerdictRow) -> Gauge | None:
+    """None where nothing was compared, for a mere count, and for the run itself, whose limit is a lower one."""
+    if row.verdict == "not gated" or row.limit is None or row.value is None or row.family in ("run", "clipping"):
+        return None
+    top = 1.2 * max(row.limit, row.value, row.high or 0.0) or 1.0
+    low, high = 100 * (row.low or 0.0) / top, 100.0 if row.high is None else 100 * row.high / top
+    return Gauge(100 * row.value / top, low, high, 100 * row.limit / top)

@@ -1,27 +1,77 @@
-"""A summary for a CI page."""
+"""A summary for a CI page: the verdict first, then what was not kept; the rest folded away."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 
-from harness.reports.summary import bound, notes, overall, percent, seconds, summarise
-from harness.results import Results
+from harness.reports.summary import (
+    bound,
+    gate_title,
+    headline,
+    language_name,
+    notes,
+    overall,
+    percent,
+    seconds,
+    summarise,
+    unkept,
+)
+from harness.results import Results, RunHeader, Verdict, VerdictRow
 from harness.statistics import Estimate
+
+SIGNS: dict[Verdict, str] = {
+    "pass": "✅",
+    "fail": "❌",
+    "inconclusive": "⚠️",
+    "invalid": "🚫",
+    "not gated": "➖",
+}
 
 
 def render(results: Results) -> str:
-    """GitHub's Markdown: the verdict, a table of the languages, a table of the limits."""
-    header = results.header
+    """GitHub's Markdown."""
+    header, verdict = results.header, overall(results)
     lines = [
-        f"## s2s-gate: {overall(results)}",
+        f"## {SIGNS[verdict]} s2s-gate: {verdict}",
+        "",
+        _cell(headline(results)),
         "",
         _cell(f"Target {header.target} {header.endpoint}, {header.tier} voices, judge {header.judge or 'none'}."),
         "",
-        *(f"- {_cell(note)}" for note in notes(header)),
-        "",
-        "| | answered | cut in | no answer | first audio p50 | p95 | heard | spoken | judge's floor | clipping |",
-        "|---|---|---|---|---|---|---|---|---|---|",
     ]
+    if open_ := unkept(results):
+        lines += [*_limits(open_), ""]
+    lines += [*_languages(results), ""]
+    if told := notes(header):
+        lines += [*(f"- {_cell(note)}" for note in told), ""]
+    for title, kind in (("kept", "pass"), ("not gated", "not gated")):
+        if rows := [row for row in results.verdicts if row.verdict == kind]:
+            lines += _folded(f"{len(rows)} {title}", _limits(rows))
+    lines += _folded("the run", [*_run(header)])
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _folded(title: str, lines: Sequence[str]) -> list[str]:
+    """GitHub reads Markdown inside an element only after an empty line."""
+    return ["<details>", f"<summary>{title}</summary>", "", *lines, "", "</details>", ""]
+
+
+def _limits(rows: Sequence[VerdictRow]) -> list[str]:
+    return [
+        "| | limit | language | why |",
+        "|---|---|---|---|",
+        *(
+            f"| {SIGNS[row.verdict]} {row.verdict} | {_cell(gate_title(row.gate))} "
+            f"| {_cell(language_name(row.language))} | {_cell(row.reason)} |"
+            for row in rows
+        ),
+    ]
+
+
+def _languages(results: Results) -> Iterator[str]:
+    yield "| | answered | cut in | no answer | first audio p50 | p95 | heard | spoken | judge's floor | clipping |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
     for one in summarise(results):
         counts = one.outcomes
         cells = (
@@ -36,13 +86,20 @@ def render(results: Results) -> str:
             percent(one.floor),
             one.clipping,
         )
-        lines.append(f"| {' | '.join(_cell(str(cell)) for cell in cells)} |")
-    lines += ["", "| limit | language | verdict | why |", "|---|---|---|---|"]
-    lines += [
-        f"| {_cell(row.gate)} | {_cell(row.language)} | {row.verdict} | {_cell(row.reason)} |"
-        for row in results.verdicts
-    ]
-    return "\n".join(lines) + "\n"
+        yield f"| {' | '.join(_cell(str(cell)) for cell in cells)} |"
+
+
+def _run(header: RunHeader) -> Iterator[str]:
+    for name, facts in (
+        ("started", {header.started: ""}),
+        ("profile", {header.profile: ""}),
+        ("server", header.server),
+        ("language model", header.lm),
+        ("machine", header.machine),
+        ("versions", header.versions),
+    ):
+        told = ", ".join(f"{key} {value}".strip() for key, value in sorted(facts.items()))
+        yield f"- {name}: {_cell(told) or 'not told'}"
 
 
 def _quantile(found: Estimate | None, p: float) -> str:

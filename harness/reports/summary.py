@@ -67,6 +67,57 @@ def overall(results: Results) -> Verdict:
     return OVERALL[exit_code(results.verdicts)]
 
 
+def headline(results: Results) -> str:
+    """Why the verdict on the whole run is what it is, in a sentence."""
+    kinds = Counter(row.verdict for row in results.verdicts)
+    broken, open_, kept, ungated = (kinds[kind] for kind in ("fail", "inconclusive", "pass", "not gated"))
+    besides = f"; {_counted(ungated, 'limit')} not gated" if ungated else ""
+    match overall(results):
+        case "invalid":
+            reasons = "; ".join(row.reason for row in results.verdicts if row.verdict == "invalid")
+            return f"The run says nothing about the server: {reasons}."
+        case "fail":
+            undecided = f"; {open_} could not be decided" if open_ else ""
+            return f"{_counted(broken, 'limit')} broken{undecided}; {kept} kept{besides}."
+        case "pass":
+            return f"Every limit that could be decided was kept: {kept} of {kept}{besides}."
+        case _ if not results.verdicts:
+            return "The run was stopped before anything was decided."
+        case _ if open_:
+            return f"No limit was broken, but {open_} could not be decided: that is not enough for a pass{besides}."
+        case _:
+            return "No limit was broken, but none could be decided either: that is not enough for a pass."
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what} was" if number == 1 else f"{number} {what}s were"
+
+
+_GATES = {
+    "ttfa_s": "first audio",
+    "first_byte_s": "first byte",
+    "cut_ins": "cut-ins",
+    "no_answers": "turns without an answer",
+    "heard": "errors in what was heard",
+    "spoken": "errors in what was spoken",
+    "echoed": "errors in what was echoed",
+    "clipping": "replies with a finding",
+}
+
+
+def gate_title(gate: str) -> str:
+    """A limit's name for people: `first audio, p50` for `ttfa_s p50`."""
+    measure, _, quantile = gate.partition(" ")
+    if measure not in _GATES:
+        return gate
+    return f"{_GATES[measure]}, {quantile}" if quantile else _GATES[measure]
+
+
+def language_name(code: str) -> str:
+    """`Korean` for `ko`; other codes, and `all`, as they are."""
+    return LANGUAGE_NAMES.get(code, code)
+
+
 def gravest(verdicts: Sequence[VerdictRow]) -> Verdict | None:
     """The gravest of several; None of none."""
     return min((row.verdict for row in verdicts), key=_GRAVITY.index, default=None)
@@ -88,6 +139,9 @@ def summarise(results: Results) -> list[LanguageSummary]:
 def notes(header: RunHeader) -> list[str]:
     """What a reader must know before the figures."""
     found = []
+    if header.rescored:
+        by = ", ".join(f"{name} {version}" for name, version in header.rescored.items())
+        found.append(f"Stored recordings, scored anew: {by}. The server was not asked again.")
     if "synthetic" in header.tier:
         found.append("Synthetic clips are spoken by the project's own voices: easier to hear than people are.")
     if header.judge_is_engine:
@@ -96,8 +150,8 @@ def notes(header: RunHeader) -> list[str]:
         found.append("No judge was asked: what the replies really say was not checked.")
     if not header.lm:
         found.append("The server does not say which language model answers.")
-    echoes = [LANGUAGE_NAMES.get(code, code) for code, engine in header.lm.items() if engine == "echo"]
-    speakers = [LANGUAGE_NAMES.get(code, code) for code, engine in header.lm.items() if engine == "smollm2"]
+    echoes = [language_name(code) for code, engine in header.lm.items() if engine == "echo"]
+    speakers = [language_name(code) for code, engine in header.lm.items() if engine == "smollm2"]
     if speakers and echoes:
         found.append(
             f"The language model SmolLM2 answers {_listed(speakers)} only; {_listed(echoes)} are answered by echo, "
@@ -118,11 +172,11 @@ def _language(code: str, results: Results) -> LanguageSummary:
     waits = [
         row.latency.ttfa_s if row.outcome == "answered" and row.latency.ttfa_s is not None else math.inf
         for row in rows
-        if row.outcome not in ("cut-in", "invalid")
+        if row.outcome not in ("cut-in", "invalid") and not row.latency.cold
     ]
     return LanguageSummary(
         language=code,
-        name=LANGUAGE_NAMES.get(code, code),
+        name=language_name(code),
         lm=results.header.lm.get(code, ""),
         turns=len(rows),
         outcomes=Counter(row.outcome for row in rows),
@@ -158,10 +212,13 @@ def _rate(compared: Sequence[Words | None]) -> Rate | None:
 
 
 def median_waterfall(rows: Sequence[TurnRow]) -> tuple[tuple[str, float], ...]:
-    """Each stage's median over the answered turns, in seconds; the medians need not add up to the median wait."""
+    """Each stage's median over the answered turns but the cold start, in seconds.
+
+    The medians need not add up to the median wait.
+    """
     lengths: dict[str, list[float]] = {}
     for row in rows:
-        if row.outcome == "answered":
+        if row.outcome == "answered" and not row.latency.cold:
             for bar in row.latency.waterfall:
                 lengths.setdefault(bar.stage, []).append(bar.length_s)
     return tuple((stage, median(lengths[stage])) for stage in (*STAGES, "unexplained") if stage in lengths)

@@ -6,7 +6,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness.reports.summary import LanguageSummary, notes, overall, percent, seconds, summarise, unkept
+from harness.reports.summary import (
+    LanguageSummary,
+    gate_title,
+    headline,
+    language_name,
+    notes,
+    overall,
+    percent,
+    seconds,
+    summarise,
+    unkept,
+)
 from harness.results import Results, Verdict
 from harness.statistics import Estimate, smallest_n
 
@@ -37,11 +48,9 @@ def print_summary(results: Results, console: Console | None = None) -> None:
         console.print(f"[dim]{escape(note)}[/dim]", highlight=False)
     console.print(_table(summarise(results)))
     for row in unkept(results):
-        where = f"{escape(row.gate)} ({escape(row.language)})"
+        where = f"{escape(gate_title(row.gate))} ({escape(language_name(row.language))})"
         console.print(f"{_coloured(row.verdict)}  {where}: {escape(row.reason)}", highlight=False)
-    ungated = sum(row.verdict == "not gated" for row in results.verdicts)
-    if ungated:
-        console.print(f"[dim]{ungated} limits were not gated; the report says why[/dim]", highlight=False)
+    console.print(escape(headline(results)), highlight=False)
     console.print(f"verdict: {_coloured(overall(results))}", highlight=False)
 
 

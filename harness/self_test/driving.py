@@ -205,13 +205,19 @@ class _Bench:
         target = _Aimed(protocol, self._address)
         judge = ToneListener()
         header = RunHeader(
-            protocol, PROFILE, "synthetic", "", ("en",), lm={"en": "echo"}, judge=f"{judge.name} {judge.version}"
+            protocol,
+            PROFILE,
+            "synthetic",
+            "",
+            ("en",),
+            lm={"en": "echo"},
+            judge=f"{judge.name} {judge.version}",
+            planned=tuple(question.id for question, _ in played),
         )
         clock = _LateClock() if late else self._clock
         rows: list[TurnRow] = []
         with ResultsWriter(self._folder / "run", header) as writer:
-            questions = [question for question, _ in played]
-            run = Run(target, header, questions, writer, self._limits, judge, clock=clock, limit_s=LIMIT_S)
+            run = Run(target, header, writer, self._limits, judge, clock=clock, limit_s=LIMIT_S)
             for question, behaviour in played:
                 target.behaviour = behaviour
                 row = await run.turn(question)

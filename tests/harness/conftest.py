@@ -17,9 +17,14 @@ from websockets.frames import Close
 
 from client.events import ServerEvent
 from client.play import LoopClock
-from harness.fixtures import Fixture
+from harness import gates, reports
+from harness.fixtures import Fixture, available, read
+from harness.recording import Chunk, Recording
 from harness.reference.behaviour import parse_query
 from harness.reference.server import PATHS, converse
+from harness.results import ResultsWriter, RunHeader, TurnRow
+from harness.scoring import score_turn
+from pipeline.audio import FloatArray, float_to_pcm16
 
 RATE_HZ = 16_000
 
@@ -187,3 +192,59 @@ async def serve(url: str, pipe: Pipe) -> None:
         return
     if broken is not None:
         pipe.close(ConnectionClosedError(Close(1011, "the model crashed") if broken.kind == "close" else None, None))
+
+
+class Parrot:
+    """A judge that hears what it was told."""
+
+    name = "parrot"
+    version = "1"
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+
+    def transcribe(self, samples_16k: FloatArray, language: str) -> str:
+        assert samples_16k.ndim == 1
+        return self._words
+
+
+@pytest.fixture(scope="session")
+def parrot() -> type[Parrot]:
+    """`parrot(words)`: a judge that hears these words in everything."""
+    return Parrot
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of five turns in three languages: one answer each, a cut-in that cracks, and a turn without an answer."""
+    folder = tmp_path_factory.mktemp("run")
+    languages = ("en", "zh", "ko")
+    header = RunHeader(
+        "realtime",
+        "embedded",
+        "synthetic",
+        "2026-11-22T12:00:00+00:00",
+        languages=languages,
+        endpoint="ws://127.0.0.1:9/v1/realtime",
+        machine={"cores": "2"},
+        lm={"en": "smollm2", "zh": "echo", "ko": "echo"},
+        judge="parrot 1",
+        judge_is_engine=True,
+    )
+    rows: list[TurnRow] = []
+    with ResultsWriter(folder, header) as writer:
+        for index, fixture in enumerate(available("synthetic", languages)[:5]):
+            end_s = (fixture.speech_end or 0) / fixture.rate_hz
+            made = Recording(fixture.id, fixture.language, "realtime", 0.02, end_s, spoken=fixture.transcript)
+            made.heard = "<script>alert(1)</script>"
+            pcm = float_to_pcm16(read(fixture, 24_000))
+            if index == 3:
+                pcm = (40 * np.frombuffer(pcm, "<i2").astype(np.int64)).astype("<i2").tobytes()  # wraps around
+            at_s = end_s + (-0.5 if index == 3 else 1.0)
+            made.chunks = [] if index == 4 else [Chunk(at_s, pcm[:9_600]), Chunk(at_s + 0.1, pcm[9_600:])]
+            made.error = "closed & gone: \0\ud800" if index == 4 else None
+            made.trace = {"pause_s": end_s + 0.2, "committed_s": end_s + 0.3, "first_sent_s": end_s + 0.9}
+            rows.append(writer.add_turn(score_turn(made, fixture, Parrot(fixture.transcript)), made, fixture.path))
+        writer.add_verdicts(gates.decide(gates.load(), header, rows))
+    reports.write_all(folder)
+    return folder

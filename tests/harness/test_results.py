@@ -2,19 +2,21 @@ from __future__ import annotations
 
 import json
 import wave
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import results
+from harness import results, results_schema
 from harness.jsonlines import LineError
 from harness.measures.clipping import Clipping, Finding
 from harness.measures.latency import Bar, Latency, Playback
 from harness.measures.words import Errors, Pair, Words
-from harness.recording import Chunk, Recording
+from harness.recording import Arrival, Chunk, Evidence, Recording
 from harness.results import ResultsError, ResultsWriter, RunHeader, TurnRow, VerdictRow, from_line, to_line
 
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
@@ -34,6 +36,7 @@ TURN = TurnRow(
     heard=WORDS,
     trace={"pause_s": 1.2},
     versions={"latency": 1},
+    evidence=Evidence(0.02, 1.0, (0.0001,), chunks=(Arrival(1.5, 3), Arrival(1.6, 2)), heard="一版。"),
 )
 VERDICT = VerdictRow("ttfa_s p50", "latency", "zh", "inconclusive", 3, "n too small", limit=1.6)
 
@@ -75,7 +78,7 @@ def test_a_row_with_one_wrong_value_is_a_clear_error_or_a_row(data: st.DataObjec
         ('{"kind":"verdict","n":' + "9" * 5_000 + "}", "not JSON"),
         ("[]", "a JSON object is expected, not a list"),
         ('{"kind":"score"}', "'kind'"),
-        (to_line(HEADER).replace('"schema":1', '"schema":2'), "schema 2 and this version reads schema 1"),
+        (to_line(HEADER).replace('"schema":2', '"schema":3'), "schema 3 and this version reads 1 and 2"),
         (to_line(VERDICT).replace('"n":3', '"n":"3"'), "VerdictRow.n: int is expected, not text"),
         (to_line(VERDICT).replace('"n":3', '"n":true'), "VerdictRow.n"),
         (to_line(VERDICT).replace('"limit":1.6', '"limit":1e999'), "finite"),
@@ -168,3 +171,66 @@ def test_a_new_run_replaces_the_old_one(tmp_path: Path) -> None:
 def test_half_a_surrogate_pair_from_a_server_is_kept(tmp_path: Path) -> None:
     with ResultsWriter(tmp_path, replace(HEADER, server={"version": "\ud800"})):
         assert results.read(tmp_path).header.server == {"version": "\ud800"}
+
+
+SCHEMA_1 = Path(__file__).parent / "runs" / "schema-1"
+PUBLISHED = Path(__file__).parents[2] / "docs" / "results.schema.json"
+
+
+@pytest.fixture(scope="module")
+def validate() -> Callable[[object], None]:
+    schema = json.loads(PUBLISHED.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    return validator.validate
+
+
+def test_the_published_schema_is_that_of_the_records() -> None:
+    assert PUBLISHED.read_text(encoding="utf-8") == results_schema.render(), (
+        "docs/results.schema.json is old: python -m harness.results_schema > docs/results.schema.json"
+    )
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.builds(RunHeader, schema=st.just(results.SCHEMA)) | st.from_type(TurnRow) | st.from_type(VerdictRow))
+def test_every_row_keeps_to_the_schema(validate: Callable[[object], None], row: results.Row) -> None:
+    validate(json.loads(to_line(row)))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_what_the_schema_takes_is_read_and_nothing_else_is(
+    validate: Callable[[object], None], data: st.DataObject
+) -> None:
+    value = json.loads(data.draw(st.sampled_from([to_line(HEADER), to_line(TURN), to_line(VERDICT)])))
+    field = data.draw(st.sampled_from(sorted(set(value) - {"kind"})))
+    value[field] = data.draw(st.none() | st.booleans() | st.text() | st.just([1]) | st.just({"a": [1]}) | st.just(0.5))
+    try:
+        validate(value)
+        taken = True
+    except jsonschema.ValidationError:
+        taken = False
+    try:
+        from_line(json.dumps(value))
+        read = True
+    except LineError:
+        read = False
+    assert read == taken
+
+
+def test_a_run_of_schema_1_is_read(validate: Callable[[object], None]) -> None:
+    for line in (SCHEMA_1 / results.FILE_NAME).read_text(encoding="utf-8").splitlines():
+        validate(json.loads(line))
+    found = results.read(SCHEMA_1)
+    assert (found.header.schema, found.header.planned) == (1, None)
+    assert {turn.fixture_id: turn.evidence for turn in found.turns} == {"en-01": None, "ko-01": None}
+    assert len(found.verdicts) > 5
+
+
+def test_a_reply_is_cut_into_what_arrived() -> None:
+    made = recording(b"\1\2\3", b"", b"\4\5", b"\6\7\x08\x09")
+    evidence = Evidence.of(made)
+    assert list(evidence.cut(bytes(range(1, 9)))) == [*made.chunks[:3], Chunk(1.5, b"\6\7\x08\0")]
+    for wrong in (b"", bytes(6), bytes(9), bytes(10)):
+        with pytest.raises(ValueError, match="8 arrived"):
+            list(evidence.cut(wrong))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -84,14 +83,6 @@ def _keep(events: list[dict[str, Any]], payload: str | bytes, but: str) -> None:
     event = json.loads(payload)
     if event["type"] != but:
         events.append(event)
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("there is no Chromium on this machine; Debian's is `apt-get install chromium`")
-    return path
 
 
 @pytest.fixture
