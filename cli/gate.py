@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli import budget as budget_option
+
 if TYPE_CHECKING:  # the harness is imported when the command runs, so that its help is instant
     from rich.console import Console
 
     from harness.fixtures import TierChoice
+    from harness.results import TurnRow
     from harness.run import RunSettings
     from harness.targets import TargetName
 
@@ -42,6 +45,12 @@ _TARGETS = ("in-process", "realtime", "endpoint")
     help="Which clips; auto takes a language's recordings where there are any.",
 )
 @click.option("--limit", type=click.IntRange(1), help="At most so many clips a language. [default: all]")
+@click.option(
+    "--budget",
+    callback=budget_option.parse,
+    metavar="TIME",
+    help="Go on playing up to so long (90s, 10m, 1h) while a limit is undecided. [default: each clip once]",
+)
 @click.option(
     "--report",
     type=click.Path(path_type=Path, file_okay=False),
@@ -72,6 +81,7 @@ def gate(
     languages: str,
     tier: TierChoice,
     limit: int | None,
+    budget: float | None,
     report: Path | None,
     gates: Path | None,
     profile: str | None,
@@ -90,6 +100,7 @@ def gate(
       s2s gate --endpoint ws://127.0.0.1:8080/v1/realtime     a running server
       S2S_TOKEN=... s2s gate --endpoint wss://host/ws         a hosted one, binary protocol
       s2s gate --serve --language en,ja --tier synthetic      some languages, the clips that come with it
+      s2s gate --serve --budget 10m                           play on until every limit is decided, 10 minutes at most
 
     \b
     Exit code:
@@ -123,6 +134,7 @@ def gate(
             gates=gates or DEFAULT_PATH,
             judge=None if judge == "none" else judge,
             profile=profile,
+            budget_s=budget,
         )
         with suppress(KeyboardInterrupt):  # what was measured until then is in the folder, and decided upon
             asyncio.run(_run(console, settings, serve=serve))
@@ -168,9 +180,19 @@ async def _run(console: Console, settings: RunSettings, *, serve: bool) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task("playing", total=len(planned))
-            for fixture in planned:
-                row = await run.turn(fixture)
+
+            def show(row: TurnRow) -> None:
                 waited = "" if row.latency.ttfa_s is None else f"  first audio after {row.latency.ttfa_s:.2f} s"
                 why = f"  {row.error}" if row.error else ""
                 progress.console.print(f"{row.fixture_id:<28} {row.outcome}{waited}{why}", markup=False, soft_wrap=True)
+
+            for fixture in planned:
+                show(await run.turn(fixture))
                 progress.advance(bar)
+            if settings.budget_s is None:
+                return
+            bar = progress.add_task("deciding (seconds)", total=round(settings.budget_s))
+            async for row in run.replays():
+                show(row)
+                progress.update(bar, completed=min(round(run.elapsed_s), round(settings.budget_s)))
+            progress.update(bar, total=round(run.elapsed_s), completed=round(run.elapsed_s))

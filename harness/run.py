@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import platform
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,8 +17,8 @@ from itertools import chain, zip_longest
 from pathlib import Path
 
 from client.connection import say_nothing
-from client.play import LIMIT_S, Clock
-from harness import fixtures, gates, judge, reports
+from client.play import LIMIT_S, LoopClock
+from harness import fixtures, gates, judge, machine, reports, sequential
 from harness.fixtures import LANGUAGES, Fixture, FixtureError, ManifestError, TierChoice
 from harness.gates import Gates, GatesError
 from harness.judge import Judge, JudgeUnavailable
@@ -30,6 +28,7 @@ from harness.recording import Recording
 from harness.replay import replay, unplayed
 from harness.results import ResultsWriter, RunHeader, TurnRow, VerdictRow
 from harness.scoring import score_turn
+from harness.sequential import Look
 from harness.targets import TargetName, open_target
 from harness.targets.base import Target, UnavailableError
 
@@ -64,6 +63,8 @@ class RunSettings:
         judge: the recogniser that listens to the replies; None for no such figures.
         profile: whose limits apply; None for what the server says it runs.
         limit_s: how long a reply may take to begin.
+        budget_s: how long to go on playing while a limit is undecided; None to play each clip once. The first time that
+            each is played is not cut short.
     """
 
     folder: Path
@@ -77,6 +78,7 @@ class RunSettings:
     judge: str | None = None
     profile: str | None = None
     limit_s: float = LIMIT_S
+    budget_s: float | None = None
 
 
 def default_folder(target: TargetName) -> Path:
@@ -138,7 +140,8 @@ async def open_run(
         header = _header(settings, planned, target, await target.describe(), listener)
         try:
             with ResultsWriter(settings.folder, header) as writer:
-                run = Run(target, header, planned, writer, limits, listener, limit_s=settings.limit_s)
+                (settings.folder / sequential.FILE_NAME).unlink(missing_ok=True)
+                run = Run(settings, target, header, planned, writer, limits, listener)
                 try:
                     yield run
                 finally:
@@ -151,6 +154,7 @@ class Run:
     """A run under way.
 
     Attributes:
+        settings: that it was opened with.
         header: what is run.
         planned: the fixtures that are to be played.
         rows: what has been measured so far, in order.
@@ -158,16 +162,15 @@ class Run:
 
     def __init__(
         self,
+        settings: RunSettings,
         target: Target,
         header: RunHeader,
         planned: Sequence[Fixture],
         writer: ResultsWriter,
         limits: Gates,
         listener: Judge | None,
-        *,
-        clock: Clock | None = None,
-        limit_s: float = LIMIT_S,
     ) -> None:
+        self.settings = settings
         self.header = header
         self.planned = tuple(planned)
         self.rows: list[TurnRow] = []
@@ -175,26 +178,86 @@ class Run:
         self._writer = writer
         self._limits = limits
         self._judge = listener
-        self._clock = clock
-        self._limit_s = limit_s
+        self._clock = LoopClock()
+        self._started_s: float | None = None
+        self._looks: list[Look] = []
         self._lost = 0
         self._loudness: dict[str, float] = {}
 
     async def turn(self, fixture: Fixture) -> TurnRow:
         """Play and measure one fixture; once more if the harness's own sender was late, which counts both times."""
-        row = await self._play(fixture, repeat=0)
-        return await self._play(fixture, repeat=1) if row.outcome == "invalid" else row
+        row = await self._play(fixture)
+        return await self._play(fixture) if row.outcome == "invalid" else row
+
+    async def replays(self) -> AsyncIterator[TurnRow]:
+        """Once all planned clips are played: play those again that may decide a limit, until all are or time is up.
+
+        Clips come a language after the other in turn, those of decided languages not at all. A limit that takes more
+        turns than there is time for is not waited for.
+        """
+        while self.settings.budget_s is not None and (languages := self._look()):
+            for fixture in self.planned:
+                if fixture.language not in languages:
+                    continue
+                if self._is_over:
+                    self._look()
+                    return
+                yield await self.turn(fixture)
 
     def verdicts(self) -> list[VerdictRow]:
         """What can be decided from what has been played so far."""
-        verdicts = gates.decide(self._limits, self.header, self.rows)
+        looks = self._looks
+        if not looks or looks[-1].turns < len(self.rows):
+            looks = [*looks, Look(len(self.rows), self._spent)]
+        verdicts = gates.decide(self._limits, self.header, self.rows, looks)
         played = {row.fixture_id for row in self.rows}
+        if self._lost >= LOST_AFTER:
+            reason = f"the server could not be reached any more: {self.rows[-1].error}"
+            verdicts.append(VerdictRow("server", "run", ALL, "fail", len(self.rows), reason))
         if missing := [fixture.id for fixture in self.planned if fixture.id not in played]:
             reason = f"the run was stopped: {len(missing)} of {len(self.planned)} clips were not played"
             verdicts.append(VerdictRow("all played", "run", ALL, "inconclusive", len(played), reason))
         return verdicts
 
-    async def _play(self, fixture: Fixture, repeat: int) -> TurnRow:
+    @property
+    def elapsed_s(self) -> float:
+        """How long this run has been playing."""
+        return 0.0 if self._started_s is None else self._clock.now() - self._started_s
+
+    @property
+    def _turn_s(self) -> float:
+        """How long a turn takes, so far."""
+        return self.elapsed_s / len(self.rows) if self.rows else 0.0
+
+    @property
+    def _spent(self) -> float:
+        """The share of the budget that is used up: all of it when there is no time for another turn."""
+        budget_s = self.settings.budget_s
+        if budget_s is None or self.elapsed_s + self._turn_s > budget_s:
+            return 1.0
+        return self.elapsed_s / budget_s
+
+    @property
+    def _is_over(self) -> bool:
+        return self._spent >= 1 or self._lost >= LOST_AFTER or not self.rows
+
+    def _look(self) -> set[str]:
+        """Look at what was played, and tell the languages of which more should be."""
+        look = Look(len(self.rows), self._spent)
+        self._looks.append(look)
+        sequential.save(look, self.settings.folder)
+        if self._is_over:
+            return set()
+        can_play = ((self.settings.budget_s or 0.0) - self.elapsed_s) / self._turn_s
+        lacking = gates.lacking(self._limits, self.header, self.verdicts())
+        scopes = {scope for scope, turns in lacking.items() if turns <= can_play}
+        planned = {fixture.language for fixture in self.planned}
+        return planned if ALL in scopes else scopes & planned
+
+    async def _play(self, fixture: Fixture) -> TurnRow:
+        if self._started_s is None:
+            self._started_s = self._clock.now()
+        repeat = sum(row.fixture_id == fixture.id for row in self.rows)
         recording = await self._record(fixture)
         loudness = self._loudness.get(fixture.language)
         row = await asyncio.to_thread(
@@ -210,7 +273,7 @@ class Run:
         if self._lost >= LOST_AFTER:
             return unplayed(fixture, self._target, "not played: the server could not be reached before")
         try:
-            recording = await replay(fixture, self._target, clock=self._clock, limit_s=self._limit_s)
+            recording = await replay(fixture, self._target, limit_s=self.settings.limit_s)
         except UnavailableError as error:
             self._lost += 1
             return unplayed(fixture, self._target, str(error))
@@ -234,11 +297,7 @@ def _header(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         languages=settings.languages,
         endpoint=settings.endpoint or "",
-        machine={
-            "system": f"{platform.system()} {platform.machine()}",
-            "cores": str(os.cpu_count()),
-            "python": platform.python_version(),
-        },
+        machine=machine.describe(),
         server={key: value for key, value in server.items() if not key.startswith("lm.")},
         versions={
             "s2s-gate": metadata.version("s2s-gate"),
