@@ -12,6 +12,9 @@ COMMANDS = {
     "weights": "pull, list and verify the embedded models",
     "fixtures": "pull, list and verify the recordings that the gate plays",
     "gate": "play recordings through a server, measure, and decide",
+    "compare": "two servers, or two runs: what changed",
+    "baseline": "accept a run as the yardstick for later ones",
+    "history": "the trend over the nights, and what changed for good",
 }
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # the harness is imported when the command runs, so that its 
     from harness.targets import TargetName
 
 _TARGETS = ("in-process", "realtime", "endpoint")
+DEFAULT_BASELINE = str(Path("reports", "baseline"))
 
 
 @click.command()
@@ -66,6 +67,14 @@ _TARGETS = ("in-process", "realtime", "endpoint")
     help="What listens to the replies; it needs the [server] extra.",
 )
 @click.option(
+    "--baseline",
+    is_flag=False,
+    flag_value=DEFAULT_BASELINE,
+    metavar="[FILE]",
+    help="Compare with what was accepted for this machine, profile and target, or with FILE: worse fails.",
+)
+@click.option("--force", is_flag=True, help="Compare with a baseline of another machine, profile or definition too.")
+@click.option(
     "--token-env",
     default="S2S_TOKEN",
     show_default=True,
@@ -86,6 +95,8 @@ def gate(
     gates: Path | None,
     profile: str | None,
     judge: str,
+    baseline: str | None,
+    force: bool,
     token_env: str,
 ) -> None:
     """Play recordings through a server in real time, measure its answers, and decide.
@@ -100,6 +111,7 @@ def gate(
       s2s gate --endpoint ws://127.0.0.1:8080/v1/realtime     a running server
       S2S_TOKEN=... s2s gate --endpoint wss://host/ws         a hosted one, binary protocol
       s2s gate --serve --language en,ja --tier synthetic      some languages, the clips that come with it
+      s2s gate --serve --baseline                             and fail if it is worse than what was accepted
       s2s gate --serve --budget 10m                           play on until every limit is decided, 10 minutes at most
 
     \b
@@ -112,6 +124,7 @@ def gate(
     from rich.console import Console
 
     from harness.gates import exit_code
+    from harness.history import FILE
     from harness.limits import DEFAULT_PATH
     from harness.reports.terminal import print_summary
     from harness.results import read
@@ -135,6 +148,9 @@ def gate(
             judge=None if judge == "none" else judge,
             profile=profile,
             budget_s=budget,
+            baseline=Path(baseline) if baseline else None,
+            force=force,
+            history=FILE,
         )
         with suppress(KeyboardInterrupt):  # what was measured until then is in the folder, and decided upon
             asyncio.run(_run(console, settings, serve=serve))

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness import results
+from harness import history, results
 from harness.fixtures import LANGUAGES, Fixture
 from harness.limits import ALL, DEFAULT_PATH
 from harness.reports.terminal import print_summary
@@ -97,6 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
             judge=None if judge == "none" else judge,
             profile=config.getoption("--profile"),
             budget_s=parse_budget(budget) if budget else None,
+            history=history.FILE,
         )
         config.stash[_GATE] = GateSession(settings, choose(settings), _teller(config))
     except (*START_ERRORS, BudgetError) as error:

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from client.connection import say_nothing
 from client.play import LIMIT_S, LoopClock
-from harness import fixtures, gates, judge, machine, reports, sequential
+from harness import baseline, fixtures, gates, history, judge, machine, reports, results, sequential
+from harness.baseline import Baseline, BaselineError
 from harness.fixtures import LANGUAGES, Fixture, FixtureError, ManifestError, TierChoice
 from harness.gates import Gates, GatesError
 from harness.judge import Judge, JudgeUnavailable
@@ -41,7 +42,7 @@ DEFAULT_STT = "whisper-base"
 LOST_AFTER = 2
 """So many conversations in a row that could not be had, and the server counts as lost: the rest is not dialled."""
 
-START_ERRORS = (FixtureError, GatesError, JudgeUnavailable, ManifestError, OSError)
+START_ERRORS = (BaselineError, FixtureError, GatesError, JudgeUnavailable, ManifestError, OSError)
 """What keeps a run from starting; each message says what to do. `UnavailableError` is an `OSError`."""
 
 _log = logging.getLogger(__name__)
@@ -63,6 +64,10 @@ class RunSettings:
         judge: the recogniser that listens to the replies; None for no such figures.
         profile: whose limits apply; None for what the server says it runs.
         limit_s: how long a reply may take to begin.
+        baseline: with what the run is compared besides: a file, or the folder in which the one for this machine,
+            profile and target is; None for no comparison.
+        force: compare with a baseline of another machine, profile, target or definition all the same.
+        history: to what the run is added; None for nothing.
         budget_s: how long to go on playing while a limit is undecided; None to play each clip once. The first time that
             each is played is not cut short.
     """
@@ -79,10 +84,13 @@ class RunSettings:
     profile: str | None = None
     limit_s: float = LIMIT_S
     budget_s: float | None = None
+    baseline: Path | None = None
+    force: bool = False
+    history: Path | None = None
 
 
-def default_folder(target: TargetName) -> Path:
-    """Where a report goes that was given no place: `reports/TIME-TARGET`, under the working directory."""
+def default_folder(target: str) -> Path:
+    """Where a report goes that was given no place: `reports/TIME-TARGET` in the working directory."""
     return Path("reports", f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{target}")
 
 
@@ -127,6 +135,7 @@ async def open_run(
         on_progress: told what is loaded or waited for.
 
     Raises (on entering):
+        BaselineError: there is none, or it may not be compared with.
         GatesError: the file of limits cannot be used.
         JudgeUnavailable: the judge cannot be had.
         UnavailableError: the server under test cannot be had.
@@ -138,16 +147,22 @@ async def open_run(
     listener = await asyncio.to_thread(judge.load, settings.judge) if settings.judge else None
     async with open_target(settings.target, settings.endpoint, token=settings.token, on_progress=on_progress) as target:
         header = _header(settings, planned, target, await target.describe(), listener)
+        before = baseline.find(header, settings.baseline, force=settings.force) if settings.baseline else None
         try:
             with ResultsWriter(settings.folder, header) as writer:
                 (settings.folder / sequential.FILE_NAME).unlink(missing_ok=True)
-                run = Run(settings, target, header, planned, writer, limits, listener)
+                run = Run(settings, target, header, planned, writer, limits, listener, before)
                 try:
                     yield run
                 finally:
                     writer.add_verdicts(run.verdicts())
         finally:
-            reports.write_all(settings.folder)
+            try:
+                if settings.history:
+                    found = results.read(settings.folder)
+                    history.append(history.lines_of(found, settings.folder.name), settings.history)
+            finally:
+                reports.write_all(settings.folder)
 
 
 class Run:
@@ -169,6 +184,7 @@ class Run:
         writer: ResultsWriter,
         limits: Gates,
         listener: Judge | None,
+        before: Baseline | None = None,
     ) -> None:
         self.settings = settings
         self.header = header
@@ -178,6 +194,7 @@ class Run:
         self._writer = writer
         self._limits = limits
         self._judge = listener
+        self._baseline = before
         self._clock = LoopClock()
         self._started_s: float | None = None
         self._looks: list[Look] = []
@@ -210,14 +227,21 @@ class Run:
         if not looks or looks[-1].turns < len(self.rows):
             looks = [*looks, Look(len(self.rows), self._spent)]
         verdicts = gates.decide(self._limits, self.header, self.rows, looks)
+        if self._baseline:
+            verdicts += baseline.verdicts(self._baseline, self.header, self.rows, looks)
         played = {row.fixture_id for row in self.rows}
-        if self._lost >= LOST_AFTER:
+        if self.is_lost:
             reason = f"the server could not be reached any more: {self.rows[-1].error}"
             verdicts.append(VerdictRow("server", "run", ALL, "fail", len(self.rows), reason))
         if missing := [fixture.id for fixture in self.planned if fixture.id not in played]:
             reason = f"the run was stopped: {len(missing)} of {len(self.planned)} clips were not played"
             verdicts.append(VerdictRow("all played", "run", ALL, "inconclusive", len(played), reason))
         return verdicts
+
+    @property
+    def is_lost(self) -> bool:
+        """The server could not be reached so often that it is not dialled any more."""
+        return self._lost >= LOST_AFTER
 
     @property
     def elapsed_s(self) -> float:
@@ -239,7 +263,7 @@ class Run:
 
     @property
     def _is_over(self) -> bool:
-        return self._spent >= 1 or self._lost >= LOST_AFTER or not self.rows
+        return self._spent >= 1 or self.is_lost or not self.rows
 
     def _look(self) -> set[str]:
         """Look at what was played, and tell the languages of which more should be."""
@@ -249,8 +273,11 @@ class Run:
         if self._is_over:
             return set()
         can_play = ((self.settings.budget_s or 0.0) - self.elapsed_s) / self._turn_s
-        lacking = gates.lacking(self._limits, self.header, self.verdicts())
+        verdicts = self.verdicts()
+        lacking = gates.lacking(self._limits, self.header, verdicts)
         scopes = {scope for scope, turns in lacking.items() if turns <= can_play}
+        if self._baseline and baseline.lacks_turns(self._baseline, self.rows, verdicts):
+            scopes.add(ALL)
         planned = {fixture.language for fixture in self.planned}
         return planned if ALL in scopes else scopes & planned
 
@@ -270,7 +297,7 @@ class Run:
         return row
 
     async def _record(self, fixture: Fixture) -> Recording:
-        if self._lost >= LOST_AFTER:
+        if self.is_lost:
             return unplayed(fixture, self._target, "not played: the server could not be reached before")
         try:
             recording = await replay(fixture, self._target, limit_s=self.settings.limit_s)

@@ -14,6 +14,12 @@ from client.connection import UnavailableError
 from harness.run import Run, RunSettings
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The history of these runs is nobody's."""
+    monkeypatch.chdir(tmp_path)
+
+
 def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(gate, ["--judge", "none", *arguments])
 
