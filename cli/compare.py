@@ -144,8 +144,10 @@ async def _run(
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from harness.comparison.session import open_comparison
+    from harness.comparison.sides import Server
     from harness.fixtures import describe
 
+    plays = any(isinstance(side, Server) for side in sides)
     said = ""
 
     def say(what: str) -> None:
@@ -166,6 +168,8 @@ async def _run(
             bar = progress.add_task("comparing", total=settings.budget_s, pairs=0)
             async for pair in comparing.rounds():
                 progress.update(bar, completed=comparing.elapsed_s, pairs=len(comparing.pairs))
+                if not plays:
+                    continue
                 if pair is None:
                     progress.console.print("a pair was sent too late by this machine", style="dim")
                     continue

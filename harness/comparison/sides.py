@@ -95,7 +95,7 @@ def parse_side(text: str) -> Server | Stored:
     if "://" in text:
         return Server(text, endpoint=text)
     path = Path(text)
-    if path.is_dir() or path.suffix == baseline.SUFFIX:
+    if text and (path.is_dir() or path.suffix == baseline.SUFFIX):
         try:
             return _stored(path)
         except (results.ResultsError, baseline.BaselineError) as error:
