@@ -168,12 +168,12 @@ def _judgement(limit: Limit, evidence: _Evidence) -> _Judgement:
 
 
 def _of_quantile(limit: Limit, p: float, evidence: _Evidence) -> _Judgement:
-    """Cut-ins stand apart, under their own limit; a turn without audible answer waited for ever."""
-    waits = [_wait(limit.measure, row) for row in evidence.valid if row.outcome != "cut-in"]
+    """A turn without audible answer waited for ever."""
+    waits = [_wait(limit.measure, row) for row in evidence.valid if _is_waited_for(row)]
     if not waits:
         return "inconclusive", "every reply was a cut-in", 0, None
     smallest = _smallest(limit)
-    sizes = evidence.sizes(lambda row: row.outcome != "cut-in")
+    sizes = evidence.sizes(_is_waited_for)
 
     def at(size: int, confidence: float) -> Estimate:
         return statistics.quantile(waits[:size], p, confidence)
@@ -209,6 +209,11 @@ def _smallest(limit: Limit) -> float:
     if not limit.value:
         return math.inf
     return statistics.smallest_n(1 - limit.value) if limit.value < 1 else 1
+
+
+def _is_waited_for(row: TurnRow) -> bool:
+    """Cut-ins stand apart, under their own limit."""
+    return row.outcome != "cut-in"
 
 
 def _wait(measure: str, row: TurnRow) -> float:

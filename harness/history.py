@@ -160,7 +160,7 @@ def lines_of(results: Results, run: str) -> list[HistoryLine]:
             late_ms=None if late_ms is None else round(late_ms, 3),
         )
         for row in results.verdicts
-        if row.family != "run" and not row.gate.endswith(AGAINST) and row.limit is not None
+        if row.family != "run" and not row.gate.endswith(AGAINST) and row.limit is not None and row.n
     ]
 
 

@@ -15,7 +15,7 @@ import pytest
 from client.connection import UnavailableError
 from client.events import Failed, Heard, ReplyAudio, ReplyEnded, Spoken
 from client.play import LoopClock
-from harness import gates, sequential, virtual_time
+from harness import baseline, gates, history, sequential, virtual_time
 from harness.fixtures import Fixture, FixtureError
 from harness.gates import exit_code
 from harness.recording import Outcome
@@ -273,3 +273,39 @@ def test_what_is_played_on_for_one_language_does_not_change_all_of_them(
     verdicts = gates.decide(gates.load(limits), replace(results.header, languages=()), rows, looks)
     (median,) = [row for row in verdicts if (row.gate, row.language) == ("ttfa_s p50", "all")]
     assert (median.verdict, median.value, median.n) == ("pass", 1.0, 16)
+
+
+def test_a_run_is_held_against_a_baseline_and_added_to_the_history(
+    make_clip, scripted_target, play, reported: list[Path], tmp_path: Path, limits: Path
+) -> None:
+    clips = [make_clip(f"en_{n}") for n in range(6)]
+    limits.write_text("[profiles.embedded.each]\nttfa_s = { p50 = 2.0 }\n")
+    places: dict[str, Any] = {"gates": limits, "history": tmp_path / "history.jsonl"}
+    play(scripted_target(ANSWER), clips, budget_s=60, **places)
+    baseline.accept([tmp_path / "report"], tmp_path / "baseline", force=True)
+    reported.clear()
+    late = [(at_s + (0.2 if at_s > 0.75 else 0), event) for at_s, event in ANSWER]
+    results = play(scripted_target(late), clips, baseline=tmp_path / "baseline", **places)
+    verdicts = {row.gate: row.verdict for row in results.verdicts}
+    assert verdicts["ttfa_s against the baseline"] == "fail"
+    assert exit_code(results.verdicts) == 1
+    lines = history.load(tmp_path / "history.jsonl").lines
+    assert {line.gate for line in lines} == {"ttfa_s p50"}
+    assert [line.value for line in lines] == [pytest.approx(0.4), pytest.approx(0.6)]
+
+
+def test_a_run_without_its_baseline_does_not_begin(make_clip, scripted_target, play, reported, tmp_path: Path) -> None:
+    target = scripted_target(ANSWER)
+    with pytest.raises(baseline.BaselineError, match="there is no baseline"):
+        play(target, [make_clip()], baseline=tmp_path / "baseline")
+    assert not target.languages
+    assert not reported
+
+
+def test_a_history_that_cannot_be_written_does_not_cost_the_report(
+    make_clip, scripted_target, play, reported: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        play(scripted_target(ANSWER), [make_clip()], history=tmp_path / "file" / "history.jsonl")
+    assert reported == [tmp_path / "report"]
