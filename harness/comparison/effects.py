@@ -20,7 +20,7 @@ from harness import statistics
 SMALLEST_BLOCKS = 5
 """With fewer clips than this, how much clips differ cannot be told from so few draws."""
 
-RESAMPLES = 10_000
+RESAMPLES = 5_000
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -117,13 +117,15 @@ def _studentised(
     drawn = _draws(len(table))
     with np.errstate(divide="ignore", invalid="ignore"):
         sums = drawn @ table
-        errors = np.sqrt(np.sum(drawn * (slope(sums) @ table.T) ** 2, axis=1))
+        influences = slope(sums) @ table.T
+        errors = np.sqrt(np.einsum("ij,ij,ij->i", drawn, influences, influences))
         scores = (estimate(sums) - value) / errors
-    scores = np.sort(scores[np.isfinite(scores)])
+    # A draw of clips that are all alike has no spread to be measured by.
+    scores = np.sort(scores[np.isfinite(scores) & (errors > 1e-6 * error)])
 
     def bounds(level: float) -> tuple[float, float]:
-        low, high = np.quantile(scores, [1 - level, level])
-        return value - float(low) * error, value - float(high) * error
+        out = min(round(level * scores.size), scores.size // 2)  # scores that lie beyond each bound
+        return value - float(scores[-1 - out]) * error, value - float(scores[out]) * error
 
     def beyond(score: float) -> float:
         """The share of draws at least as high; never none, since there are only so many (Davison and Hinkley, 4.2)."""

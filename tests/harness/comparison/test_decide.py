@@ -84,7 +84,7 @@ def test_the_change_is_told_in_plain_words() -> None:
         ("no_answers", {"outcome": "error"}, "without an answer"),
         ("no_answers", {"ttfa_s": None}, "without an answer"),
         ("clipping", {"unsafe": True}, "clipping finding"),
-        ("heard", {"errors": 3}, "errors in what it heard"),
+        ("heard", {"errors": 5}, "errors in what it heard"),
     ],
 )
 def test_every_metric_can_turn_red(metric: str, b: dict[str, object], words: str) -> None:
