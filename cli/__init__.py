@@ -14,6 +14,9 @@ COMMANDS = {
     "gate": "play recordings through a server, measure, and decide",
     "report": "make every view of a stored run again",
     "rescore": "measure a stored run again, by newer measures or other limits",
+    "compare": "two servers, or two runs: what changed",
+    "baseline": "accept a run as the yardstick for later ones",
+    "history": "the trend over the nights, and what changed for good",
 }
 
 

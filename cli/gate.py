@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli import budget as budget_option
+
 if TYPE_CHECKING:  # the harness is imported when the command runs, so that its help is instant
     from rich.console import Console
     from rich.progress import Progress
 
     from harness.fixtures import TierChoice
+    from harness.results import TurnRow
     from harness.run import RunSettings
     from harness.targets import TargetName
 
 _TARGETS = ("in-process", "realtime", "endpoint")
+DEFAULT_BASELINE = str(Path("reports", "baseline"))
 
 
 @click.command()
@@ -49,6 +53,12 @@ _TARGETS = ("in-process", "realtime", "endpoint")
 )
 @click.option("--limit", type=click.IntRange(1), help="At most so many clips a language. [default: all]")
 @click.option(
+    "--budget",
+    callback=budget_option.parse,
+    metavar="TIME",
+    help="Go on playing up to so long (90s, 10m, 1h) while a limit is undecided. [default: each clip once]",
+)
+@click.option(
     "--report",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the report. [default: reports/TIME-TARGET]",
@@ -62,6 +72,14 @@ _TARGETS = ("in-process", "realtime", "endpoint")
     show_default=True,
     help="What listens to the replies; it needs the [server] extra.",
 )
+@click.option(
+    "--baseline",
+    is_flag=False,
+    flag_value=DEFAULT_BASELINE,
+    metavar="[FILE]",
+    help="Compare with what was accepted for this machine, profile and target, or with FILE: worse fails.",
+)
+@click.option("--force", is_flag=True, help="Compare with a baseline of another machine, profile or definition too.")
 @click.option(
     "--token-env",
     default="S2S_TOKEN",
@@ -79,10 +97,13 @@ def gate(
     languages: str,
     tier: TierChoice,
     limit: int | None,
+    budget: float | None,
     report: Path | None,
     gates: Path | None,
     profile: str | None,
     judge: str,
+    baseline: str | None,
+    force: bool,
     token_env: str,
 ) -> None:
     """Play recordings through a server in real time, measure its answers, and decide.
@@ -98,6 +119,8 @@ def gate(
       S2S_TOKEN=... s2s gate --endpoint wss://host/ws         a hosted one, binary protocol
       s2s gate --serve --language en,ja --tier synthetic      some languages, the clips that come with it
       s2s gate --self-test                                    whether the gate can be trusted on this machine
+      s2s gate --serve --baseline                             and fail if it is worse than what was accepted
+      s2s gate --serve --budget 10m                           play on until every limit is decided, 10 minutes at most
 
     \b
     Exit code:
@@ -109,6 +132,7 @@ def gate(
     from rich.console import Console
 
     from harness.gates import exit_code
+    from harness.history import FILE
     from harness.limits import DEFAULT_PATH
     from harness.reports.terminal import print_summary
     from harness.results import read
@@ -135,6 +159,10 @@ def gate(
             gates=gates or DEFAULT_PATH,
             judge=None if judge == "none" else judge,
             profile=profile,
+            budget_s=budget,
+            baseline=Path(baseline) if baseline else None,
+            force=force,
+            history=FILE,
         )
         with suppress(KeyboardInterrupt):  # what was measured until then is in the folder, and decided upon
             asyncio.run(_run(console, settings, serve=serve))
@@ -208,9 +236,19 @@ async def _run(console: Console, settings: RunSettings, *, serve: bool) -> None:
         run = await stack.enter_async_context(open_run(settings, planned, on_progress=say))
         with _progress(console) as progress:
             bar = progress.add_task("playing", total=len(planned))
-            for fixture in planned:
-                row = await run.turn(fixture)
+
+            def show(row: TurnRow) -> None:
                 waited = "" if row.latency.ttfa_s is None else f"  first audio after {row.latency.ttfa_s:.2f} s"
                 why = f"  {row.error}" if row.error else ""
                 progress.console.print(f"{row.fixture_id:<28} {row.outcome}{waited}{why}", markup=False, soft_wrap=True)
+
+            for fixture in planned:
+                show(await run.turn(fixture))
                 progress.advance(bar)
+            if settings.budget_s is None:
+                return
+            bar = progress.add_task("deciding (seconds)", total=round(settings.budget_s))
+            async for row in run.replays():
+                show(row)
+                progress.update(bar, completed=min(round(run.elapsed_s), round(settings.budget_s)))
+            progress.update(bar, total=round(run.elapsed_s), completed=round(run.elapsed_s))

@@ -18,8 +18,8 @@ def folder_of(run: Path) -> Path:
     return run if run.is_dir() else run.parent
 
 
-def write_reports(folder: Path, console: Console) -> list[Path]:
-    """Every view of the run in `folder`, with a bar meanwhile; returns their paths.
+def write_reports(folder: Path, console: Console, history: Path | None = None) -> list[Path]:
+    """Every view of the run in `folder`, with a bar meanwhile; returns their paths. With a history, its trend too.
 
     Raises:
         harness.results.ResultsError: the results cannot be read.
@@ -27,16 +27,25 @@ def write_reports(folder: Path, console: Console) -> list[Path]:
     """
     from rich.progress import Progress
 
-    from harness import reports
+    from harness import history as nights
+    from harness import reports, results
 
+    trend = nights.points(results.read(folder), history) if history else []
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("drawing the turns")
-        return reports.write_all(folder, on_turn=lambda done, of: progress.update(bar, completed=done, total=of))
+        return reports.write_all(
+            folder, trend=trend, on_turn=lambda done, of: progress.update(bar, completed=done, total=of)
+        )
 
 
 @click.command()
 @run_folder
-def report(run: Path) -> None:
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Draw the trend of the runs like it: the history that `s2s gate --history` wrote.",
+)
+def report(run: Path, history: Path | None) -> None:
     """Make every view of a stored run again: the summary here, report.html, junit.xml and summary.md in its folder.
 
     RESULTS is the folder of a run, or the results.jsonl in it. Nothing is measured or decided anew; the same results
@@ -46,6 +55,7 @@ def report(run: Path) -> None:
     Examples:
       s2s report reports/20261122-120000-realtime
       s2s report downloaded/results.jsonl
+      s2s report reports/20261122-120000-realtime --history reports/history.jsonl
     """
     from rich.console import Console
 
@@ -55,7 +65,7 @@ def report(run: Path) -> None:
     console = Console(highlight=False)
     folder = folder_of(run)
     try:
-        paths = write_reports(folder, console)
+        paths = write_reports(folder, console, history)
         print_summary(results.read(folder), console)
     except (results.ResultsError, OSError) as error:
         raise click.ClickException(str(error)) from error

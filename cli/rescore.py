@@ -53,6 +53,7 @@ def rescore(context: click.Context, run: Path, gates: Path | None, judge: str | 
     from harness.reports.terminal import print_summary
     from harness.rescoring import rescore as score_again
     from harness.results import ResultsError, read
+    from harness.sequential import LooksError
 
     console = Console(highlight=False)
     folder = folder_of(run)
@@ -73,7 +74,7 @@ def rescore(context: click.Context, run: Path, gates: Path | None, judge: str | 
         write_reports(folder, console)
     except FileExistsError as error:
         raise _CannotScoreError(f"{to} is there already; name a folder that is not") from error
-    except (ResultsError, GatesError, judges.JudgeUnavailable, OSError) as error:
+    except (ResultsError, GatesError, LooksError, judges.JudgeUnavailable, OSError) as error:
         raise _CannotScoreError(str(error)) from error
     print_summary(outcome.results, console)
     if outcome.without_evidence:

@@ -4,38 +4,72 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
-from harness import statistics
+from harness import sequential, statistics
 from harness.limits import ALL, CLIPPING, LATENCIES, SCOPES, SHARES, WORDS, Gates, GatesError, Limit, load
 from harness.measures.words import Words
 from harness.results import Family, RunHeader, TurnRow, Verdict, VerdictRow
+from harness.sequential import Look
 from harness.statistics import Estimate
 
-__all__ = ["Gates", "GatesError", "decide", "exit_code", "load"]
+__all__ = ["Gates", "GatesError", "decide", "exit_code", "lacking", "load"]
 
 SMALLEST_BLOCKS = 5
 """Speakers a bootstrap takes; with fewer it draws clips, and says so."""
 
 
-def decide(gates: Gates, header: RunHeader, rows: Sequence[TurnRow]) -> list[VerdictRow]:
-    """A verdict for every limit that applies to this run, and for the run itself."""
-    valid = [row for row in rows if row.outcome != "invalid"]
-    verdicts = [_run(gates, len(valid), sum(not _was_played_again(row, rows) for row in rows))]
+def decide(gates: Gates, header: RunHeader, rows: Sequence[TurnRow], looks: Sequence[Look] = ()) -> list[VerdictRow]:
+    """A verdict for every limit that applies to this run, and for the run itself.
+
+    Args:
+        gates: the limits.
+        header: of the run; its profile, target and languages say which limits apply.
+        rows: every turn played, in order.
+        looks: the times at which it was decided whether to play on, the last at the last row; none for a run whose
+            length was fixed beforehand.
+    """
+    looks = looks or (Look(len(rows)),)
+    evidence = _Evidence(header, rows, looks)
+    valid = evidence.valid
+    counted = len(rows) - sum(_was_played_again(index, rows) for index in range(len(rows)))
+    verdicts = [_run(gates, len(valid), counted)]
     if header.profile not in gates.profiles:
         reason = f"the gates file has no limits for the profile {header.profile!r}; add [profiles.{header.profile}]"
         return [*verdicts, VerdictRow("limits", "run", ALL, "inconclusive", len(valid), reason)]
     present = {row.language for row in rows}.union(header.languages)
     for scope in [*(code for code in SCOPES if code in present), *sorted(present.difference(SCOPES)), ALL]:
-        own = [row for row in valid if scope in (ALL, row.language)]
-        verdicts += (_judge(limit, scope, header, own) for limit in gates.limits(header.profile, header.target, scope))
+        own = evidence.of(scope)
+        verdicts += (_judge(limit, scope, own) for limit in gates.limits(header.profile, header.target, scope))
     verdicts += _cold_start(valid)
     quantiles = [verdict for verdict in verdicts if verdict.gate.startswith(LATENCIES)]
     if all(verdict.verdict == "not gated" for verdict in quantiles):
         reason = "no latency limit could be decided: too few turns; play more fixtures, or repeat them"
         verdicts.append(VerdictRow("latency", "latency", ALL, "inconclusive", len(valid), reason))
     return verdicts
+
+
+def lacking(gates: Gates, header: RunHeader, verdicts: Sequence[VerdictRow]) -> dict[str, float]:
+    """The scopes (a language, or `all`) that more turns may decide, with the fewest turns that could.
+
+    Only limits on quantiles and shares are meant: the words of a clip that is played again are the same words.
+    """
+    fewest: dict[str, float] = {}
+    for verdict in verdicts:
+        found = {limit.name: limit for limit in gates.limits(header.profile, header.target, verdict.language)}
+        limit = found.get(verdict.gate)
+        if limit is None or (limit.p is None and limit.measure not in SHARES):
+            continue
+        if verdict.verdict == "inconclusive":
+            turns = 1.0
+        elif verdict.verdict == "not gated":
+            turns = max(1.0, _smallest(limit) - verdict.n)
+        else:
+            continue
+        fewest[verdict.language] = min(turns, fewest.get(verdict.language, turns))
+    return fewest
 
 
 def exit_code(verdicts: Sequence[VerdictRow]) -> int:
@@ -48,11 +82,56 @@ def exit_code(verdicts: Sequence[VerdictRow]) -> int:
     return 2 if "inconclusive" in found or "pass" not in found else 0
 
 
-def _was_played_again(row: TurnRow, rows: Sequence[TurnRow]) -> bool:
-    """An invalid try that a later one of the same clip stands for."""
+def _was_played_again(index: int, rows: Sequence[TurnRow]) -> bool:
+    """An invalid try that the next one, of the same clip, stands for."""
+    row, following = rows[index], rows[index + 1 : index + 2]
     return row.outcome == "invalid" and any(
-        other.fixture_id == row.fixture_id and other.repeat > row.repeat for other in rows
+        other.fixture_id == row.fixture_id and other.repeat > row.repeat for other in following
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What was played, and when it was looked at."""
+
+    header: RunHeader
+    rows: Sequence[TurnRow]
+    looks: Sequence[Look]
+
+    @property
+    def valid(self) -> list[TurnRow]:
+        return [row for row in self.rows if row.outcome != "invalid"]
+
+    @property
+    def spent(self) -> list[float]:
+        return [look.spent for look in self.looks]
+
+    def sizes(self, counts: Callable[[TurnRow], bool]) -> list[int]:
+        """How many turns of a kind there were at each look."""
+        return [sum(map(counts, self.valid_until(look))) for look in self.looks]
+
+    def valid_until(self, look: Look) -> list[TurnRow]:
+        return [row for row in self.rows[: look.turns] if row.outcome != "invalid"]
+
+    def of(self, scope: str) -> _Evidence:
+        """The turns of a language with its looks, or of all languages with those at which all were heard alike.
+
+        Once only some languages are still undecided, only those are played again; that must not change what is said
+        about all of them together.
+        """
+        if scope != ALL:
+            return _Evidence(
+                self.header,
+                [row for row in self.rows if row.language == scope],
+                [Look(sum(r.language == scope for r in self.rows[: look.turns]), look.spent) for look in self.looks],
+            )
+        looks = [look for look in self.looks if self._is_balanced(look)] or [self.looks[-1]]
+        return _Evidence(self.header, self.rows[: looks[-1].turns], looks)
+
+    def _is_balanced(self, look: Look) -> bool:
+        tries = range(look.turns)
+        played = Counter(self.rows[i].fixture_id for i in tries if not _was_played_again(i, self.rows))
+        return len(set(played.values())) <= 1
 
 
 def _run(gates: Gates, valid: int, played: int) -> VerdictRow:
@@ -90,9 +169,9 @@ def _wait_s(row: TurnRow, measure: str) -> float:
     return math.inf if waited_s is None else waited_s
 
 
-def _judge(limit: Limit, scope: str, header: RunHeader, rows: Sequence[TurnRow]) -> VerdictRow:
+def _judge(limit: Limit, scope: str, evidence: _Evidence) -> VerdictRow:
     family: Family = "clipping" if limit.measure in CLIPPING else "words" if limit.measure in WORDS else "latency"
-    verdict, reason, n, found = _judgement(limit, header, rows)
+    verdict, reason, n, found = _judgement(limit, evidence)
     figures = (found.value, found.low, found.high) if found else ()
     return VerdictRow(limit.name, family, scope, verdict, n, reason, limit.value, *map(_finite, figures))
 
@@ -100,41 +179,69 @@ def _judge(limit: Limit, scope: str, header: RunHeader, rows: Sequence[TurnRow])
 _Judgement: TypeAlias = tuple[Verdict, str, int, Estimate | None]
 
 
-def _judgement(limit: Limit, header: RunHeader, rows: Sequence[TurnRow]) -> _Judgement:
+def _judgement(limit: Limit, evidence: _Evidence) -> _Judgement:
+    rows = evidence.valid
     if not rows:
         return "inconclusive", "no valid turn was played", 0, None
     if limit.p is not None:
-        return _of_quantile(limit, limit.p, rows)
+        return _of_quantile(limit, limit.p, evidence)
     if limit.measure in SHARES:
-        return _of_share(limit, rows)
+        return _of_share(limit, evidence)
     if limit.measure in WORDS:
-        return _of_words(limit, header, rows)
+        return _of_words(limit, evidence.header, rows)
     return _of_clipping(limit, rows)
 
 
-def _of_quantile(limit: Limit, p: float, rows: Sequence[TurnRow]) -> _Judgement:
-    """Cut-ins stand apart, under their own limit, and so does the cold start."""
-    waited = [row for row in rows if row.outcome != "cut-in" and not row.latency.cold]
-    if not waited:
+def _of_quantile(limit: Limit, p: float, evidence: _Evidence) -> _Judgement:
+    waits = [_wait_s(row, limit.measure) for row in evidence.valid if _is_waited_for(row)]
+    if not waits:
         return "inconclusive", "every reply was a cut-in, or the cold start", 0, None
-    found = statistics.quantile([_wait_s(row, limit.measure) for row in waited], p)
-    smallest = statistics.smallest_n(p)
+    smallest = _smallest(limit)
+    sizes = evidence.sizes(_is_waited_for)
+
+    def at(size: int, confidence: float) -> Estimate:
+        return statistics.quantile(waits[:size], p, confidence)
+
+    found = sequential.over_looks(at, sizes, evidence.spent, smallest=smallest)
     so_far = f"p{100 * p:g} {_seconds(found.value)}"
     if found.n < smallest:
         return "not gated", f"n too small: {found.n} of the {smallest} turns it takes; {so_far}", found.n, found
-    verdict = _within(found, limit.value)
-    bounds = f"between {_seconds(found.low)} and {_seconds(found.high)}"
-    return verdict, f"{so_far}, {bounds}; limit {_seconds(limit.value)}", found.n, found
+    bounds = f"between {_seconds(found.low)} and {_seconds(found.high)}{_over(sizes)}"
+    return _within(found, limit.value), f"{so_far}, {bounds}; limit {_seconds(limit.value)}", found.n, found
 
 
-def _of_share(limit: Limit, rows: Sequence[TurnRow]) -> _Judgement:
+def _of_share(limit: Limit, evidence: _Evidence) -> _Judgement:
     outcomes = ("cut-in",) if limit.measure == "cut_ins" else ("no-answer", "error")
-    found = statistics.share(sum(row.outcome in outcomes for row in rows), len(rows))
-    so_far = f"{round(found.value * found.n)} of {found.n} turns"
+    events = [row.outcome in outcomes for row in evidence.valid]
+    sizes = evidence.sizes(lambda row: True)
+
+    def at(size: int, confidence: float) -> Estimate:
+        return statistics.share(sum(events[:size]), size, confidence)
+
+    found = sequential.over_looks(at, sizes, evidence.spent)
+    so_far = f"{sum(events)} of {found.n} turns"
     verdict = _within(found, limit.value)
-    if verdict == "inconclusive" and statistics.share(0, found.n).high > limit.value:
+    if verdict == "inconclusive" and found.n < _smallest(limit):
         return "not gated", f"n too small: even none of {found.n} would not show it; {so_far}", found.n, found
-    return verdict, f"{so_far}, at most {found.high:.1%}; limit {limit.value:.1%}", found.n, found
+    return verdict, f"{so_far}, at most {found.high:.1%}{_over(sizes)}; limit {limit.value:.1%}", found.n, found
+
+
+def _smallest(limit: Limit) -> float:
+    """How many turns it takes to show that a limit on a quantile or a share is kept; no number shows a share of 0."""
+    if limit.p is not None:
+        return statistics.smallest_n(limit.p)
+    if not limit.value:
+        return math.inf
+    return statistics.smallest_n(1 - limit.value) if limit.value < 1 else 1
+
+
+def _is_waited_for(row: TurnRow) -> bool:
+    """Cut-ins stand apart, under their own limit, and so does the cold start."""
+    return row.outcome != "cut-in" and not row.latency.cold
+
+
+def _over(sizes: Sequence[int]) -> str:
+    return f" over {len(sizes)} looks" if len(sizes) > 1 else ""
 
 
 def _of_words(limit: Limit, header: RunHeader, rows: Sequence[TurnRow]) -> _Judgement:
@@ -180,9 +287,10 @@ def _of_clipping(limit: Limit, rows: Sequence[TurnRow]) -> _Judgement:
 
 
 def _within(found: Estimate, limit: float) -> Verdict:
-    if found.high <= limit:
-        return "pass"
-    return "fail" if found.low > limit else "inconclusive"
+    """Over several looks both can be so, where the server became slower meanwhile: that is a failure."""
+    if found.low > limit:
+        return "fail"
+    return "pass" if found.high <= limit else "inconclusive"
 
 
 def _finite(number: float) -> float | None:

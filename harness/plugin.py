@@ -20,12 +20,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness import results
+from harness import history, results
 from harness.fixtures import LANGUAGES, Fixture
 from harness.limits import ALL, DEFAULT_PATH
 from harness.reports.terminal import print_summary
 from harness.results import Family, TurnRow, VerdictRow
 from harness.run import START_ERRORS, Run, RunSettings, choose, default_folder, open_run, parse_languages
+from harness.sequential import BudgetError, parse_budget
 from harness.targets import TARGET_NAMES, infer_target
 
 MARKERS = {
@@ -53,6 +54,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--tier", choices=("auto", "recorded", "synthetic"), default="auto", help="which clips; default: %(default)s"
     )
     group.addoption("--limit", type=int, help="at most so many clips a language")
+    group.addoption(
+        "--budget",
+        metavar="TIME",
+        help="go on playing up to so long (90s, 10m, 1h) while a limit is undecided; default: each clip once",
+    )
     group.addoption("--report", type=Path, metavar="DIR", help="folder of the report; default: reports/TIME-TARGET")
     group.addoption("--gates", type=Path, default=DEFAULT_PATH, metavar="FILE", help="a file of limits of your own")
     group.addoption("--profile", help="whose limits apply; default: what the server says it runs, else embedded")
@@ -78,7 +84,7 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     try:
         target = config.getoption("--target") or infer_target(config.getoption("--endpoint"))
-        judge = config.getoption("--judge")
+        judge, budget = config.getoption("--judge"), config.getoption("--budget")
         settings = RunSettings(
             folder=config.getoption("--report") or default_folder(target),
             target=target,
@@ -90,9 +96,11 @@ def pytest_configure(config: pytest.Config) -> None:
             gates=config.getoption("--gates"),
             judge=None if judge == "none" else judge,
             profile=config.getoption("--profile"),
+            budget_s=parse_budget(budget) if budget else None,
+            history=history.FILE,
         )
         config.stash[_GATE] = GateSession(settings, choose(settings), _teller(config))
-    except START_ERRORS as error:
+    except (*START_ERRORS, BudgetError) as error:
         raise pytest.UsageError(str(error)) from error
 
 
@@ -174,6 +182,7 @@ class GateSession:
         self._run: Run | None = None
         self._failure: BaseException | None = None
         self._rows: dict[str, TurnRow] = {}
+        self._decided = False
 
     def turn(self, clip: Fixture) -> TurnRow:
         """Play a clip, or give what was measured when it was."""
@@ -182,9 +191,15 @@ class GateSession:
         return self._rows[clip.id]
 
     def verdicts(self, family: Family, language: str) -> list[VerdictRow]:
-        """What is decided about a language, or about all of them and the run itself; plays what was not played yet."""
+        """What is decided about a language, or about all of them and the run itself; plays what was not played yet.
+
+        The first who asks waits until every limit is decided or the budget is spent.
+        """
         for clip in self.planned:
             self.turn(clip)
+        if not self._decided:
+            self._runner.run(self._play_on(self._opened()))
+            self._decided = True
         families = (family, "run") if language == ALL else (family,)
         return [row for row in self._opened().verdicts() if row.language == language and row.family in families]
 
@@ -219,6 +234,10 @@ class GateSession:
                 self._failure = pytest.UsageError(str(error))
                 raise self._failure from error
         return self._run
+
+    async def _play_on(self, run: Run) -> None:
+        async for _ in run.replays():
+            pass
 
     async def _open(self) -> Run:
         context = open_run(self.settings, self.planned, on_progress=self._on_progress)

@@ -9,12 +9,13 @@ from importlib import metadata
 from itertools import count
 from pathlib import Path
 
-from harness import gates, results
+from harness import gates, results, sequential
+from harness.baseline import AGAINST
 from harness.judge import Judge
 from harness.limits import DEFAULT_PATH
 from harness.restoring import read_question, restore
 from harness.results import FILE_NAME, GATES_NAME, SCHEMA, Results, RunHeader, TurnRow, VerdictRow
-from harness.run import is_engine_under_test, unfinished
+from harness.run import LOST, is_engine_under_test, unfinished
 from harness.scoring import JUDGE_RATE_HZ, VERSIONS, listen, score_again
 
 
@@ -54,6 +55,7 @@ def rescore(
     Raises:
         ResultsError: the run cannot be read, or its audio is missing or was changed.
         harness.limits.GatesError: the limits cannot be used.
+        harness.sequential.LooksError: the looks of a run with a budget cannot be read.
         OSError: the folder cannot be written.
     """
     before = results.read(folder)
@@ -68,7 +70,7 @@ def rescore(
             loudness[row.language] = row.clipping.loudness_lufs
         rows.append(row)
         on_turn(done, len(before.turns))
-    verdicts = [*gates.decide(rules, header, rows), *_unfinished(before)]
+    verdicts = [*gates.decide(rules, header, rows, sequential.load(folder)), *_kept(before), *_unfinished(before)]
     now = Results(header, tuple(rows), tuple(verdicts))
     without = sum(row.evidence is None for row in rows)
     if now == before:
@@ -89,6 +91,11 @@ def _again(folder: Path, header: RunHeader, row: TurnRow, judge: Judge | None, p
 def _heard_by(header: RunHeader, judge: Judge) -> RunHeader:
     name = f"{judge.name} {judge.version}"
     return replace(header, judge=name, judge_is_engine=is_engine_under_test(judge, header.server))
+
+
+def _kept(before: Results) -> list[VerdictRow]:
+    """That a server was lost, and how it compared with a baseline, is not measured again."""
+    return [verdict for verdict in before.verdicts if verdict.gate == LOST or verdict.gate.endswith(AGAINST)]
 
 
 def _unfinished(before: Results) -> list[VerdictRow]:

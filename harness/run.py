@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import platform
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,8 +17,9 @@ from itertools import chain, zip_longest
 from pathlib import Path
 
 from client.connection import say_nothing
-from client.play import LIMIT_S, Clock
-from harness import fixtures, gates, judge, reports
+from client.play import LIMIT_S, Clock, LoopClock
+from harness import baseline, fixtures, gates, history, judge, machine, reports, results, sequential
+from harness.baseline import Baseline, BaselineError
 from harness.fixtures import LANGUAGES, Fixture, FixtureError, ManifestError, TierChoice
 from harness.gates import Gates, GatesError
 from harness.judge import Judge, JudgeUnavailable
@@ -28,8 +27,10 @@ from harness.limits import ALL, DEFAULT_PATH
 from harness.measures import clipping, latency, words
 from harness.recording import Recording
 from harness.replay import replay, unplayed
+from harness.reports import TrendPoint
 from harness.results import ResultsWriter, RunHeader, TurnRow, VerdictRow
 from harness.scoring import score_turn
+from harness.sequential import Look
 from harness.targets import TargetName, open_target
 from harness.targets.base import Target, UnavailableError
 
@@ -39,10 +40,13 @@ DEFAULT_PROFILE = "embedded"
 DEFAULT_STT = "whisper-base"
 """What a server that does not say is taken to hear with, so that no judge is called independent without reason."""
 
+LOST = "server"
+"""The name of the verdict on one that is lost."""
+
 LOST_AFTER = 2
 """So many conversations in a row that could not be had, and the server counts as lost: the rest is not dialled."""
 
-START_ERRORS = (FixtureError, GatesError, JudgeUnavailable, ManifestError, OSError)
+START_ERRORS = (BaselineError, FixtureError, GatesError, JudgeUnavailable, ManifestError, OSError)
 """What keeps a run from starting; each message says what to do. `UnavailableError` is an `OSError`."""
 
 _log = logging.getLogger(__name__)
@@ -64,6 +68,12 @@ class RunSettings:
         judge: the recogniser that listens to the replies; None for no such figures.
         profile: whose limits apply; None for what the server says it runs.
         limit_s: how long a reply may take to begin.
+        baseline: with what the run is compared besides: a file, or the folder in which the one for this machine,
+            profile and target is; None for no comparison.
+        force: compare with a baseline of another machine, profile, target or definition all the same.
+        history: to what the run is added; None for nothing.
+        budget_s: how long to go on playing while a limit is undecided; None to play each clip once. The first time that
+            each is played is not cut short.
     """
 
     folder: Path
@@ -77,10 +87,14 @@ class RunSettings:
     judge: str | None = None
     profile: str | None = None
     limit_s: float = LIMIT_S
+    budget_s: float | None = None
+    baseline: Path | None = None
+    force: bool = False
+    history: Path | None = None
 
 
-def default_folder(target: TargetName) -> Path:
-    """Where a report goes that was given no place: `reports/TIME-TARGET`, under the working directory."""
+def default_folder(target: str) -> Path:
+    """Where a report goes that was given no place: `reports/TIME-TARGET` in the working directory."""
     return Path("reports", f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{target}")
 
 
@@ -125,6 +139,7 @@ async def open_run(
         on_progress: told what is loaded or waited for.
 
     Raises (on entering):
+        BaselineError: there is none, or it may not be compared with.
         GatesError: the file of limits cannot be used.
         JudgeUnavailable: the judge cannot be had.
         UnavailableError: the server under test cannot be had.
@@ -136,16 +151,26 @@ async def open_run(
     listener = await asyncio.to_thread(judge.load, settings.judge) if settings.judge else None
     async with open_target(settings.target, settings.endpoint, token=settings.token, on_progress=on_progress) as target:
         header = _header(settings, planned, target, await target.describe(), listener)
+        before = baseline.find(header, settings.baseline, force=settings.force) if settings.baseline else None
         try:
             with ResultsWriter(settings.folder, header, settings.gates) as writer:
-                run = Run(target, header, writer, limits, listener, limit_s=settings.limit_s)
+                (settings.folder / sequential.FILE_NAME).unlink(missing_ok=True)
+                run = Run(settings, target, header, planned, writer, limits, listener, before)
                 try:
                     yield run
                 finally:
+                    run.look_at_the_end()
                     writer.add_verdicts(run.verdicts())
         finally:
-            on_progress("writing the report")
-            reports.write_all(settings.folder)
+            trend: list[TrendPoint] = []
+            try:
+                if settings.history:
+                    found = results.read(settings.folder)
+                    history.append(history.lines_of(found, settings.folder.name), settings.history)
+                    trend = history.points(found, settings.history)
+            finally:
+                on_progress("writing the report")
+                reports.write_all(settings.folder, trend=trend)
 
 
 def is_engine_under_test(listener: Judge, server: Mapping[str, str]) -> bool:
@@ -171,43 +196,128 @@ class Run:
     """A run under way.
 
     Attributes:
+        settings: that it was opened with.
         header: what is run.
+        planned: the fixtures that are to be played.
         rows: what has been measured so far, in order.
     """
 
     def __init__(
         self,
+        settings: RunSettings,
         target: Target,
         header: RunHeader,
+        planned: Sequence[Fixture],
         writer: ResultsWriter,
         limits: Gates,
         listener: Judge | None,
+        before: Baseline | None = None,
         *,
         clock: Clock | None = None,
-        limit_s: float = LIMIT_S,
     ) -> None:
+        self.settings = settings
         self.header = header
+        self.planned = tuple(planned)
         self.rows: list[TurnRow] = []
         self._target = target
         self._writer = writer
         self._limits = limits
         self._judge = listener
-        self._clock = clock
-        self._limit_s = limit_s
+        self._baseline = before
+        self._clock = clock or LoopClock()
+        self._started_s: float | None = None
+        self._looks: list[Look] = []
         self._lost = 0
         self._cold = True
         self._loudness: dict[str, float] = {}
 
     async def turn(self, fixture: Fixture) -> TurnRow:
         """Play and measure one fixture; once more if the harness's own sender was late, which counts both times."""
-        row = await self._play(fixture, repeat=0)
-        return await self._play(fixture, repeat=1) if row.outcome == "invalid" else row
+        row = await self._play(fixture)
+        return await self._play(fixture) if row.outcome == "invalid" else row
+
+    async def replays(self) -> AsyncIterator[TurnRow]:
+        """Once all planned clips are played: play those again that may decide a limit, until all are or time is up.
+
+        Clips come a language after the other in turn, those of decided languages not at all. A limit that takes more
+        turns than there is time for is not waited for.
+        """
+        while self.settings.budget_s is not None and (languages := self._look()):
+            for fixture in self.planned:
+                if fixture.language not in languages:
+                    continue
+                if self._is_over:
+                    self._look()
+                    return
+                yield await self.turn(fixture)
 
     def verdicts(self) -> list[VerdictRow]:
         """What can be decided from what has been played so far."""
-        return [*gates.decide(self._limits, self.header, self.rows), *unfinished(self.header.planned, self.rows)]
+        looks = self._looks
+        if not looks or looks[-1].turns < len(self.rows):
+            looks = [*looks, Look(len(self.rows), self._spent)]
+        verdicts = gates.decide(self._limits, self.header, self.rows, looks)
+        if self._baseline:
+            verdicts += baseline.verdicts(self._baseline, self.header, self.rows, looks)
+        if self.is_lost:
+            reason = f"the server could not be reached any more: {self.rows[-1].error}"
+            verdicts.append(VerdictRow(LOST, "run", ALL, "fail", len(self.rows), reason))
+        return [*verdicts, *unfinished(self.header.planned, self.rows)]
 
-    async def _play(self, fixture: Fixture, repeat: int) -> TurnRow:
+    def look_at_the_end(self) -> None:
+        """Keep when a run with a budget was ended, whoever ended it, so that its verdicts can be made again."""
+        if self._looks and self._looks[-1].turns < len(self.rows):
+            look = Look(len(self.rows), self._spent)
+            self._looks.append(look)
+            sequential.save(look, self.settings.folder)
+
+    @property
+    def is_lost(self) -> bool:
+        """The server could not be reached so often that it is not dialled any more."""
+        return self._lost >= LOST_AFTER
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long this run has been playing."""
+        return 0.0 if self._started_s is None else self._clock.now() - self._started_s
+
+    @property
+    def _turn_s(self) -> float:
+        """How long a turn takes, so far."""
+        return self.elapsed_s / len(self.rows) if self.rows else 0.0
+
+    @property
+    def _spent(self) -> float:
+        """The share of the budget that is used up: all of it when there is no time for another turn."""
+        budget_s = self.settings.budget_s
+        if budget_s is None or self.elapsed_s + self._turn_s > budget_s:
+            return 1.0
+        return self.elapsed_s / budget_s
+
+    @property
+    def _is_over(self) -> bool:
+        return self._spent >= 1 or self.is_lost or not self.rows
+
+    def _look(self) -> set[str]:
+        """Look at what was played, and tell the languages of which more should be."""
+        look = Look(len(self.rows), self._spent)
+        self._looks.append(look)
+        sequential.save(look, self.settings.folder)
+        if self._is_over:
+            return set()
+        can_play = ((self.settings.budget_s or 0.0) - self.elapsed_s) / self._turn_s
+        verdicts = self.verdicts()
+        lacking = gates.lacking(self._limits, self.header, verdicts)
+        scopes = {scope for scope, turns in lacking.items() if turns <= can_play}
+        if self._baseline and baseline.lacks_turns(self._baseline, self.rows, verdicts):
+            scopes.add(ALL)
+        planned = {fixture.language for fixture in self.planned}
+        return planned if ALL in scopes else scopes & planned
+
+    async def _play(self, fixture: Fixture) -> TurnRow:
+        if self._started_s is None:
+            self._started_s = self._clock.now()
+        repeat = sum(row.fixture_id == fixture.id for row in self.rows)
         recording = await self._record(fixture)
         loudness = self._loudness.get(fixture.language)
         row = await asyncio.to_thread(
@@ -220,10 +330,10 @@ class Run:
         return row
 
     async def _record(self, fixture: Fixture) -> Recording:
-        if self._lost >= LOST_AFTER:
+        if self.is_lost:
             return unplayed(fixture, self._target, "not played: the server could not be reached before")
         try:
-            recording = await replay(fixture, self._target, clock=self._clock, limit_s=self._limit_s)
+            recording = await replay(fixture, self._target, clock=self._clock, limit_s=self.settings.limit_s)
         except UnavailableError as error:
             self._lost += 1
             return unplayed(fixture, self._target, str(error))
@@ -248,11 +358,7 @@ def _header(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         languages=settings.languages,
         endpoint=settings.endpoint or "",
-        machine={
-            "system": f"{platform.system()} {platform.machine()}",
-            "cores": str(os.cpu_count()),
-            "python": platform.python_version(),
-        },
+        machine=machine.describe(),
         server={key: value for key, value in server.items() if not key.startswith("lm.")},
         versions={
             "s2s-gate": metadata.version("s2s-gate"),

@@ -1,6 +1,7 @@
 """Quantiles and rates with confidence bounds that assume nothing about the distribution.
 
-Bounds are one-sided at 95 %. A turn without an answer enters as infinity: order statistics do not mind.
+Bounds are one-sided, at 95 % where nothing else is asked for. A turn without an answer enters as infinity: order
+statistics do not mind.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ class Estimate:
 def smallest_n(p: float) -> int:
     """How many samples an upper bound of the p-quantile takes: 5 for the median, 59 for p95.
 
-    With fewer, even the largest sample may well lie below the quantile: 1 - p^n is less than the confidence.
+    With fewer, even the largest sample may well lie below the quantile: 1 - p^n is less than the confidence. As many
+    show by the lack of a single event that a share is less than 1 - p.
     """
     return math.ceil(math.log(1 - CONFIDENCE) / math.log(p))
 
 
-def quantile(values: Sequence[float], p: float) -> Estimate:
+def quantile(values: Sequence[float], p: float, confidence: float = CONFIDENCE) -> Estimate:
     """The p-quantile (nearest rank) with bounds by order statistics.
 
     The k-th smallest of n samples is an upper bound if P(Binomial(n, p) < k) is at least the confidence, and a lower
@@ -47,14 +49,15 @@ def quantile(values: Sequence[float], p: float) -> Estimate:
         raise ValueError(f"a quantile takes values and 0 < p < 1, not {len(values)} values and p = {p}")
     ordered = sorted(values)
     n = len(ordered)
-    at_most = [float(bdtr(k, n, p)) for k in range(n)]
-    high = next((ordered[k] for k in range(n) if at_most[k] >= CONFIDENCE), math.inf)
-    low = next((ordered[k] for k in reversed(range(n)) if 1 - at_most[k] >= CONFIDENCE), -math.inf)
+    at_most = bdtr(np.arange(n), n, p)
+    above, below = np.flatnonzero(at_most >= confidence), np.flatnonzero(1 - at_most >= confidence)
+    high = ordered[above[0]] if above.size else math.inf
+    low = ordered[below[-1]] if below.size else -math.inf
     rank = math.ceil(p * n - 1e-9)  # 0.07 * 100 is a little more than 7
     return Estimate(ordered[rank - 1], low, high, n)
 
 
-def share(events: int, n: int) -> Estimate:
+def share(events: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
     """A share of n independent turns, with the bounds of Clopper and Pearson (Biometrika 26, 1934).
 
     Raises:
@@ -62,8 +65,8 @@ def share(events: int, n: int) -> Estimate:
     """
     if not 0 <= events <= n or n == 0:
         raise ValueError(f"a share takes 0 <= events <= n and n > 0, not {events} of {n}")
-    low = float(betaincinv(events, n - events + 1, 1 - CONFIDENCE)) if events else 0.0
-    high = float(betaincinv(events + 1, n - events, CONFIDENCE)) if events < n else 1.0
+    low = float(betaincinv(events, n - events + 1, 1 - confidence)) if events else 0.0
+    high = float(betaincinv(events + 1, n - events, confidence)) if events < n else 1.0
     return Estimate(events / n, low, high, n)
 
 

@@ -14,7 +14,7 @@ from harness.fixtures import Fixture
 from harness.reference.behaviour import Behaviour
 from harness.reference.server import PROFILE
 from harness.results import ResultsWriter, RunHeader, TurnRow, VerdictRow
-from harness.run import Run
+from harness.run import Run, RunSettings
 from harness.self_test.clips import make_questions
 from harness.self_test.expected import measured, programmed
 from harness.self_test.listener import ToneListener
@@ -217,7 +217,9 @@ class _Bench:
         clock = _LateClock() if late else self._clock
         rows: list[TurnRow] = []
         with ResultsWriter(self._folder / "run", header) as writer:
-            run = Run(target, header, writer, self._limits, judge, clock=clock, limit_s=LIMIT_S)
+            settings = RunSettings(self._folder / "run", target=protocol, limit_s=LIMIT_S)
+            questions = [question for question, _ in played]
+            run = Run(settings, target, header, questions, writer, self._limits, judge, clock=clock)
             for question, behaviour in played:
                 target.behaviour = behaviour
                 row = await run.turn(question)

@@ -15,6 +15,12 @@ from harness.run import Run, RunSettings
 from harness.self_test.driving import Outcome
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The history of these runs is nobody's."""
+    monkeypatch.chdir(tmp_path)
+
+
 def invoke(*arguments: str) -> Result:
     return CliRunner().invoke(gate, ["--judge", "none", *arguments])
 

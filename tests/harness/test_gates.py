@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ from harness.measures.latency import Latency
 from harness.measures.words import Errors, Words
 from harness.recording import Outcome
 from harness.results import RunHeader, TurnRow, VerdictRow
+from harness.sequential import Look
 
 HEADER = RunHeader(
     "realtime", "embedded", "recorded", "2026-11-22T12:00:00Z", judge="whisper-base 1", lm={"en": "echo"}
@@ -266,12 +268,50 @@ def test_echo_is_gated_only_where_the_server_echoes(tmp_path: Path, header: RunH
     assert reason in found.reason
 
 
-def test_the_gates_of_the_project_load_and_name_every_language() -> None:
+@pytest.mark.parametrize(("profile", "english"), [("embedded", 1.2), ("l4", 0.8)])
+def test_the_gates_of_the_project_load_and_name_every_language(profile: str, english: float) -> None:
     loaded = gates.load()
     for language in ("en", "fr", "es", "zh", "ja", "ko"):
-        names = {limit.name for limit in loaded.limits("embedded", "in-process", language)}
+        names = {limit.name for limit in loaded.limits(profile, "in-process", language)}
         assert {"ttfa_s p50", "ttfa_s p95", "heard", "clipping"} <= names
-    assert Limit("ttfa_s", 1.2, 0.5) in loaded.limits("embedded", "in-process", "en")
+    assert Limit("ttfa_s", english, 0.5) in loaded.limits(profile, "in-process", "en")
+
+
+def test_a_share_of_none_can_be_broken_but_never_shown_to_be_kept(tmp_path: Path) -> None:
+    path = tmp_path / "gates.toml"
+    path.write_text("[profiles.embedded.all]\ncut_ins = 0.0\nno_answers = 1.0\n")
+    loaded = gates.load(path)
+    clean = gates.decide(loaded, HEADER, turns(40))
+    assert verdict(clean, "cut_ins", "all").verdict == "not gated"
+    assert verdict(clean, "no_answers", "all").verdict == "pass"
+    assert gates.lacking(loaded, HEADER, clean) == {"all": math.inf}
+    assert verdict(gates.decide(loaded, HEADER, turns(40, -1.0, "cut-in")), "cut_ins", "all").verdict == "fail"
+
+
+def test_what_more_turns_may_decide_is_told_with_the_fewest_it_takes(limits: gates.Gates) -> None:
+    def lacking(rows: list[TurnRow]) -> dict[str, float]:
+        return gates.lacking(limits, HEADER, gates.decide(limits, HEADER, rows))
+
+    assert lacking(turns(3)) == {"en": 2, "all": 2}
+    assert lacking(turns(20)) == {"all": 9}
+    assert lacking(turns(20, 1.9) + turns(20, 2.1)) == {"en": 1, "all": 1}
+    assert lacking(turns(40)) == {}
+
+
+def test_an_early_look_spends_less_and_is_stricter(limits: gates.Gates) -> None:
+    rows = turns(5)
+    assert verdict(gates.decide(limits, HEADER, rows), "ttfa_s p50").verdict == "pass"
+    early = verdict(gates.decide(limits, HEADER, rows, [Look(5, 0.3)]), "ttfa_s p50")
+    assert (early.verdict, early.high) == ("inconclusive", None)
+
+
+def test_a_server_that_becomes_slow_after_a_limit_was_kept_fails_it(limits: gates.Gates) -> None:
+    rows = turns(20, 1.0) + turns(80, 3.0)
+    looks = [Look(20, 0.5), Look(100, 1.0)]
+    assert verdict(gates.decide(limits, HEADER, rows[:20], looks[:1]), "ttfa_s p50").verdict == "pass"
+    late = verdict(gates.decide(limits, HEADER, rows, looks), "ttfa_s p50")
+    assert late.verdict == "fail"
+    assert "over 2 looks" in late.reason
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,25 @@ def test_a_plain_run_leaves_the_suites_out_and_says_so(gate, pytester: pytest.Py
     result.stdout.fnmatch_lines(["*suites were left out*pytest -m*"])
 
 
+def test_a_budget_plays_on_while_a_limit_is_undecided(gate, pytester: pytest.Pytester) -> None:
+    run, _ = gate
+    (pytester.path / "gates.toml").write_text(
+        "[run]\nvalid_share = 0.0\n[profiles.embedded.en]\nttfa_s = { p50 = 9 }\n"
+    )
+    run("-m", "latency", "--endpoint=ws://127.0.0.1:9/", "--budget=60s")
+    rows = read(pytester.path / "report").turns
+    assert sum(row.outcome != "invalid" for row in rows) > 2
+    (median,) = [row for row in read(pytester.path / "report").verdicts if row.gate == "ttfa_s p50"]
+    assert median.verdict == "pass"
+
+
+def test_a_budget_that_is_no_time_is_refused(gate) -> None:
+    run, _ = gate
+    result = run("-m", "latency", "--budget=soon")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*like 90s, 10m or 1.5h, not 'soon'*"])
+
+
 def test_other_tests_may_have_a_clip_of_their_own(gate, pytester: pytest.Pytester) -> None:
     suites = Path(__file__).parents[2] / "harness" / "suites"
     pytester.makepyfile(
