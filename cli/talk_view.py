@@ -127,8 +127,9 @@ class TalkView:
         ascii_only = self._console.options.ascii_only
         self._shown = [max(now, shown * _FALL) for now, shown in zip(self._levels(), self._shown, strict=True)]
         rows = Table.grid(padding=(0, 1))
-        for name, level, style in zip(("you", "server"), self._shown, ("cyan", "green"), strict=True):
-            rows.add_row(Text(f"{name:>6}", style=style), meter(level, ascii_only=ascii_only))
+        you, server = (meter(level, ascii_only=ascii_only) for level in self._shown)
+        rows.add_row(Text("   you", style="cyan"), you)
+        rows.add_row(Text("server", style="green"), server, self._first_sound or "")
         words = Text(self._reply.strip(), style="green").wrap(self._console, self._console.width - 4)[-_REPLY_LINES:]
         state = Text(self._waits_for or self._state, style=_STYLES.get(self._state, ""))
         return Panel(

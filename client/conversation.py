@@ -170,6 +170,8 @@ class Conversation:
                 listening.cancel()
                 speaking.cancel()
                 await asyncio.wait({listening, speaking})
+                for cut in self.loudspeaker.flush():
+                    self._view.reply_over(cut.heard_ms / 1_000)
 
     async def _speak(self) -> Failed | None:
         """Send what is recorded; returns when a recording has been answered."""

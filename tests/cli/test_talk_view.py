@@ -71,6 +71,7 @@ def test_below_it_stands_who_speaks_how_loud_and_how_to_quit() -> None:
     you, server = [line for line in shown.splitlines() if "█" in line or "░" in line]
     assert you.count("█") == 24
     assert server.count("█") == 0
+    assert "0.52 s" in server
     framed = [line for line in shown.splitlines() if line[0] in "╭│╰"]
     assert [cell_len(line) for line in framed] == [WIDTH] * 5
 

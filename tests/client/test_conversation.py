@@ -105,6 +105,11 @@ def test_a_reply_is_over_when_it_has_been_played() -> None:
     assert [at_s for at_s, told, _ in view.told if told == "over"] == [pytest.approx(3.02), pytest.approx(4.2)]
 
 
+def test_a_call_that_ends_cuts_the_reply() -> None:
+    view = converse(ScriptedServer((1.0, Spoken("A long story.")), (1.005, sound(3.0))), seconds=2.01)
+    assert view.of("over") == [pytest.approx(1.0)]
+
+
 def test_a_reply_that_the_server_breaks_off_is_silenced_too() -> None:
     card = ScriptedCard()
     server = ScriptedServer((1.005, sound(3.0)), (1.5, ReplyEnded(cancelled=True)))

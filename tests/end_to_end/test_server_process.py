@@ -18,6 +18,7 @@ from typing import Any, cast
 import numpy as np
 import psutil
 import pytest
+import soundfile
 from openai import AsyncOpenAI
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -234,6 +235,26 @@ async def test_a_client_of_the_original_protocol_is_answered(server: ServerProce
     assert not answer.failed
     assert answer.ended is not None
     assert len(answer.pcm) > 16_000
+
+
+@pytest.mark.parametrize(("path", "told"), [("", "server: "), ("/ws", "no words")])
+def test_talk_asks_a_recording_and_saves_the_answer(
+    server: ServerProcess, tmp_path: Path, path: str, told: str
+) -> None:
+    reply = tmp_path / "reply.wav"
+    options = ["--url", server.websocket(path), "--file", str(CLIPS / "es-01.flac"), "--save", str(reply)]
+    talked = subprocess.run(
+        [sys.executable, "-c", "from cli import main; main()", "talk", "--language", "es", *options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert talked.returncode == 0, talked.stdout + talked.stderr
+    assert told in talked.stdout
+    assert "first sound" in talked.stdout
+    samples, rate_hz = soundfile.read(reply)
+    assert len(samples) > rate_hz
+    assert np.sqrt(np.mean(samples**2)) > 0.01
 
 
 async def call(server: ServerProcess, clip: str, block: int, questions: int) -> list[Reply]:
