@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -246,7 +247,8 @@ class Conversation:
             self._to_play_out = False
             self._view.reply_over(cut.heard_ms / 1_000)
             if cut.item:
-                await self._session.truncate(cut.item, cut.heard_ms)
+                with suppress(DisconnectedError):  # of which the next event says why
+                    await self._session.truncate(cut.item, cut.heard_ms)
 
     def _finish_reply(self) -> None:
         if self._to_play_out:

@@ -39,7 +39,7 @@ class Cut:
     heard_ms: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Reply:
     item: str
     resampler: soxr.ResampleStream | None
@@ -87,33 +87,33 @@ class Loudspeaker:
 
     def play(self, item: str, pcm16: bytes) -> None:
         """Append to a reply: PCM16 mono. Half a sample is dropped, and what belongs to a reply that was silenced."""
-        with self._lock:
-            reply = self._reply
-            if reply is None or reply.ended or reply.item != item:
-                self._end()
-                same = self._card_hz == self._rate_hz
-                resampler = None if same else soxr.ResampleStream(self._rate_hz, self._card_hz, 1, dtype="float32")
-                self._reply = reply = _Reply(item, resampler)
-            if not reply.silenced:
-                samples = from_pcm16(pcm16)
-                self._append(reply, reply.resampler.resample_chunk(samples) if reply.resampler else samples)
+        reply = self._reply
+        if reply is None or reply.ended or reply.item != item:
+            self.end()
+            same = self._card_hz == self._rate_hz
+            resampler = None if same else soxr.ResampleStream(self._rate_hz, self._card_hz, 1, dtype="float32")
+            self._reply = reply = _Reply(item, resampler)
+        samples = from_pcm16(pcm16)
+        self._append(reply, reply.resampler.resample_chunk(samples) if reply.resampler else samples)
 
     def end(self) -> None:
         """No more comes of the reply that is being appended to."""
-        with self._lock:
-            self._end()
+        reply = self._reply
+        if reply is not None and not reply.ended:
+            reply.ended = True
+            if reply.resampler:
+                self._append(reply, reply.resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
 
     def flush(self) -> list[Cut]:
         """Be silent at once, and stay so until another reply; what was cut, and how much of it had been heard."""
         with self._lock:
-            replies = list({id(reply): reply for reply, _ in self._queue}.values())
-            if self._reply is not None and self._reply not in replies and not self._reply.ended:
-                replies.append(self._reply)
-            cut = [Cut(reply.item, reply.played * 1_000 // self._card_hz) for reply in replies if not reply.silenced]
+            replies = dict.fromkeys(reply for reply, _ in self._queue)
+            if self._reply is not None and not self._reply.ended and not self._reply.silenced:
+                replies[self._reply] = None
+            self._queue.clear()
             for reply in replies:
                 reply.silenced = True
-            self._queue.clear()
-            return cut
+            return [Cut(reply.item, reply.played * 1_000 // self._card_hz) for reply in replies]
 
     def give(self, count: int, delay_s: float, underflowed: bool) -> FloatArray:
         """The next samples for the card, shape (count,), which sound after `delay_s`; from any thread."""
@@ -151,15 +151,10 @@ class Loudspeaker:
         return self._guard.push(samples)
 
     def _append(self, reply: _Reply, samples: FloatArray) -> None:
-        if samples.size:
-            self._queue.append((reply, samples))
-
-    def _end(self) -> None:
-        reply = self._reply
-        if reply is not None and not reply.ended:
-            reply.ended = True
-            if reply.resampler and not reply.silenced:
-                self._append(reply, reply.resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
+        # What takes long was done before: the card's thread must not wait for it.
+        with self._lock:
+            if samples.size and not reply.silenced:
+                self._queue.append((reply, samples))
 
     def _tell(self, note: Note) -> None:
         self._loop.call_soon_threadsafe(self._note, note)

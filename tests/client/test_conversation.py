@@ -7,8 +7,9 @@ import pytest
 
 from client.audio import to_pcm16
 from client.call import Call, CallFailedError
+from client.connection import DisconnectedError
 from client.conversation import STALLED_S, State
-from client.events import Failed, Heard, ReplyAudio, ReplyEnded, SpeechStarted, SpeechStopped, Spoken
+from client.events import Disconnected, Failed, Heard, ReplyAudio, ReplyEnded, SpeechStarted, SpeechStopped, Spoken
 from harness import virtual_time
 from tests.client.scripted import BLOCK_S, RATE_HZ, Dialled, ScriptedCard, ScriptedServer, WrittenView, run_for
 
@@ -103,6 +104,22 @@ def test_a_reply_is_over_when_it_has_been_played() -> None:
     )
     view = converse(server)
     assert [at_s for at_s, told, _ in view.told if told == "over"] == [pytest.approx(3.02), pytest.approx(4.2)]
+
+
+def test_a_connection_that_is_lost_while_a_truncation_is_sent_is_dialled_again() -> None:
+    class Leaving(ScriptedServer):
+        async def truncate(self, item: str, heard_ms: int) -> None:
+            raise DisconnectedError("gone")
+
+    server = Leaving((1.005, sound(3.0)), (2.0, SpeechStarted()), (2.0, Disconnected("code 1011", again=True)))
+
+    async def main() -> list[str]:
+        view = WrittenView()
+        call = Call(Dialled(server, ScriptedServer()), ScriptedCard(), view, rate_hz=RATE_HZ, patience_s=60.0)
+        await run_for(call, 4.0)
+        return view.of("trouble")
+
+    assert virtual_time.run(main())[0].startswith("code 1011; trying again")
 
 
 def test_a_call_that_ends_cuts_the_reply() -> None:
