@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 import matplotlib.pyplot as plt
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import mannwhitneyu
@@ -35,6 +34,7 @@ from pipeline.weights import WeightStore
 INSERTED_S = (0.3, 0.5, 0.7, 0.9, 1.2)
 FIXED_S = (0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.8)
 """The silences of a server that listens for nothing else."""
+FADE_SAMPLES = INPUT_RATE_HZ // 100
 AFTER_S = 2.5
 """So much silence follows each clip."""
 # Until they are known in the server: about what two cores take.
@@ -136,29 +136,23 @@ def _playings(clip: Fixture, models: _Models) -> Iterator[Spoken]:
     end_s = end_of_speech_s(clip)
     yield Spoken(clip.id, clip.language, 0.0, end_s, _pauses(samples_16k, clip.language, models))
     lot = np.random.default_rng(int(clip.sha256[:8], 16))
-    gaps = _gaps(samples_16k[: round(end_s * INPUT_RATE_HZ)])
     for length_s in INSERTED_S:
-        if gaps.size:
-            longer = _with_pause(samples_16k, int(lot.choice(gaps)), length_s)
+        if clip.word_gaps:
+            at = round(int(lot.choice(clip.word_gaps)) * INPUT_RATE_HZ / clip.rate_hz)
+            longer = _with_pause(samples_16k, at, length_s)
             yield Spoken(clip.id, clip.language, length_s, end_s + length_s, _pauses(longer, clip.language, models))
-
-
-def _gaps(samples_16k: FloatArray) -> npt.NDArray[np.intp]:
-    """Samples at which a word may end: the middles of the softest 40 ms, well within the clip."""
-    hop = INPUT_RATE_HZ // 100
-    energy = np.square(samples_16k[: samples_16k.size // hop * hop], dtype=np.float64).reshape(-1, hop).mean(axis=1)
-    level = np.convolve(energy, np.ones(4) / 4, mode="same")
-    lowest = np.flatnonzero((level[1:-1] <= level[:-2]) & (level[1:-1] < level[2:])) + 1
-    within = lowest[(lowest > 0.15 * level.size) & (lowest < 0.85 * level.size)]
-    gaps: npt.NDArray[np.intp] = within[level[within] < 0.01 * np.quantile(level, 0.9)] * hop
-    return gaps
 
 
 def _with_pause(samples_16k: FloatArray, at: int, length_s: float) -> FloatArray:
     """Silence put in, with the noise of the recording's softest moments in it, so that it is no digital zero."""
     noise = np.random.default_rng(0).standard_normal(round(length_s * INPUT_RATE_HZ))
     soft = np.quantile(np.abs(samples_16k), 0.05)
-    return np.concatenate([samples_16k[:at], (noise * soft).astype(np.float32), samples_16k[at:]])
+    # Where one word runs into the next, a cut alone would be a click, which no mouth makes.
+    fade = np.linspace(0, 1, FADE_SAMPLES, dtype=np.float32)
+    before, after = samples_16k[:at].copy(), samples_16k[at:].copy()
+    before[-FADE_SAMPLES:] *= fade[::-1]
+    after[:FADE_SAMPLES] *= fade
+    return np.concatenate([before, (noise * soft).astype(np.float32), after])
 
 
 def _pauses(samples_16k: FloatArray, language: str, models: _Models) -> list[Pause]:

@@ -37,7 +37,6 @@ from pipeline.lm.base import NO_TOOLS, LanguageModel, Message, Toolbox
 from pipeline.loading import load_models
 from pipeline.profiles import load_profile
 from pipeline.weights import WeightStore
-from pipeline.workers import Workers
 
 E = TypeVar("E", bound=Event)
 Condition = Literal["interruption", "backchannel", "noise", "echo", "echo and interruption"]
@@ -402,17 +401,17 @@ def interruptions(conditions: tuple[Condition, ...], languages: tuple[str, ...],
 
 
 async def run(overlaps: Sequence[Overlap], lines: IO[str] | None) -> list[Outcome]:
-    profile, workers = load_profile("embedded").with_echo(), Workers()
-    sys.setswitchinterval(0.0005)  # a model's thread is not to make a frame late
+    profile = load_profile("embedded").with_echo()
     outcomes: list[Outcome] = []
+    engine: Engine | None = None
     try:
         with progress() as bar:
             task = bar.add_task("loading", total=len(overlaps))
             models = await load_models(
-                profile, WeightStore(), workers, lambda what: bar.update(task, description=f"loading {what}")
+                profile, WeightStore(), lambda what: bar.update(task, description=f"loading {what}")
             )
             own: dict[Language, LanguageModel] = {language: LongReply(text) for language, text in REPLIES.items()}
-            engine = Engine(replace(models, language_models=own), profile, workers)
+            engine = Engine(replace(models, language_models=own), profile)
             openings = {code: fixtures.available("synthetic", [code])[0] for code in LANGUAGES}
             await measure(engine, openings["en"], Overlap("echo", "en"))  # the first call of a model takes longer
             for overlap in overlaps:
@@ -422,5 +421,6 @@ async def run(overlaps: Sequence[Overlap], lines: IO[str] | None) -> list[Outcom
                     print(json.dumps(asdict(outcomes[-1]), ensure_ascii=False), file=lines, flush=True)
                 bar.advance(task)
     finally:
-        await asyncio.to_thread(workers.close)
+        if engine is not None:
+            await engine.aclose()
     return outcomes

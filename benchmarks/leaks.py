@@ -72,7 +72,7 @@ def leaks(conversations: int, models: str) -> None:
             Bar("threads", after.threads - settled.threads, "", 0),
             Bar("files and sockets", after.files - settled.files, "", 0),
             Bar("tasks", after.tasks - settled.tasks, "", 0),
-            Bar("memory of the process", after.memory_mb, "MB"),
+            Bar("memory of all processes", after.memory_mb, "MB"),
         ],
     )
 
@@ -109,10 +109,14 @@ async def _hold(conversations: int, models: str) -> tuple[_Held, _Held]:
 async def _held() -> _Held:
     await asyncio.sleep(1.0)  # sockets take a moment to close
     gc.collect()
-    process = psutil.Process()
-    memory_mb = process.memory_info().rss / 2**20
-    files = process.num_fds()
-    return _Held(memory_mb, process.num_threads(), files, len(asyncio.all_tasks()))
+    this = psutil.Process()
+    processes = (this, *this.children())  # the models have their own
+    return _Held(
+        sum(process.memory_info().rss for process in processes) / 2**20,
+        sum(process.num_threads() for process in processes),
+        sum(process.num_fds() for process in processes),
+        len(asyncio.all_tasks()),
+    )
 
 
 def _frames() -> dict[str, list[str | bytes]]:

@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:  # the harness is imported when the command runs, so that its help is instant
     from rich.console import Console
+    from rich.progress import Progress
 
     from harness.fixtures import TierChoice
     from harness.run import RunSettings
@@ -31,6 +32,11 @@ _TARGETS = ("in-process", "realtime", "endpoint")
     help="How to reach it. [default: /ws in the URL is endpoint, else realtime]",
 )
 @click.option("--serve", is_flag=True, help="Start `s2s serve` on a free port for the time of the run, and gate that.")
+@click.option(
+    "--self-test",
+    is_flag=True,
+    help="Hold the gate itself against a server of known delays and faults; 3 minutes.",
+)
 @click.option(
     "--language", "languages", default="en,fr,es,zh,ja,ko", show_default=True, help="Codes, separated by commas."
 )
@@ -69,6 +75,7 @@ def gate(
     endpoint: str | None,
     target: TargetName | None,
     serve: bool,
+    self_test: bool,
     languages: str,
     tier: TierChoice,
     limit: int | None,
@@ -90,6 +97,7 @@ def gate(
       s2s gate --endpoint ws://127.0.0.1:8080/v1/realtime     a running server
       S2S_TOKEN=... s2s gate --endpoint wss://host/ws         a hosted one, binary protocol
       s2s gate --serve --language en,ja --tier synthetic      some languages, the clips that come with it
+      s2s gate --self-test                                    whether the gate can be trusted on this machine
 
     \b
     Exit code:
@@ -109,7 +117,11 @@ def gate(
 
     if serve and (endpoint or target == "in-process"):
         raise click.UsageError("--serve gates a server of its own: leave out --endpoint, and --target in-process")
+    if self_test and (serve or endpoint or target):
+        raise click.UsageError("--self-test has a server of its own: leave out --serve, --endpoint and --target")
     console = Console(highlight=False)
+    if self_test:
+        context.exit(_self_test(console))
     try:
         name = target or ("realtime" if serve else infer_target(endpoint))
         settings = RunSettings(
@@ -134,6 +146,37 @@ def gate(
     context.exit(exit_code(results.verdicts))
 
 
+def _self_test(console: Console) -> int:
+    from client.connection import UnavailableError
+    from harness.self_test.driving import Outcome, drive, turns
+    from harness.self_test.server import reference_server
+    from harness.self_test.table import exit_code, print_outcome
+
+    async def play() -> Outcome:
+        async with reference_server() as address:
+            with _progress(console) as progress:
+                bar = progress.add_task("playing", total=turns())
+
+                def advance(name: str) -> None:
+                    progress.update(bar, advance=1, description=name)
+
+                return await drive(address, on_turn=advance)
+
+    try:
+        outcome = asyncio.run(play())
+    except (UnavailableError, KeyboardInterrupt) as error:
+        raise _CannotRunError(str(error) or "stopped before it was through") from error
+    print_outcome(outcome, console)
+    return exit_code(outcome)
+
+
+def _progress(console: Console) -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console)
+
+
 class _CannotRunError(click.ClickException):
     """Nothing was measured: the run is invalid, which is not the server's failure."""
 
@@ -141,8 +184,6 @@ class _CannotRunError(click.ClickException):
 
 
 async def _run(console: Console, settings: RunSettings, *, serve: bool) -> None:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from client import endpoint, realtime
     from harness import fixtures
     from harness.own_server import own_server
@@ -165,8 +206,7 @@ async def _run(console: Console, settings: RunSettings, *, serve: bool) -> None:
             path = endpoint.PATH if settings.target == "endpoint" else realtime.PATH
             settings = replace(settings, endpoint=address + path)
         run = await stack.enter_async_context(open_run(settings, planned, on_progress=say))
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console) as progress:
+        with _progress(console) as progress:
             bar = progress.add_task("playing", total=len(planned))
             for fixture in planned:
                 row = await run.turn(fixture)

@@ -123,6 +123,7 @@ def serve(
     from pipeline.languages import Language, parse_language
     from pipeline.loading import MissingExtraError
     from pipeline.measuring import measure
+    from pipeline.model_process import ModelProcessError
     from pipeline.profiles import ProfileError, load_profile
     from pipeline.weights import WeightsError, WeightStore
 
@@ -165,7 +166,7 @@ def serve(
     server = Server(load, settings, measure=measure)
     try:
         asyncio.run(serve_until_signalled(server, announce, leave))
-    except (MissingExtraError, ProfileError, WeightsError) as error:
+    except (MissingExtraError, ModelProcessError, ProfileError, WeightsError) as error:
         raise click.ClickException(f"the models could not be loaded: {error}") from error
     except OSError as error:
         raise click.ClickException(

@@ -155,6 +155,11 @@ class RealtimeClient:
             while (event := decode(await self._websocket.recv()))["type"] != "session.updated":
                 if event["type"] == "error":
                     raise UnavailableError(f"{self.url} refused the session: {error_text(event)}")
+            if (told := _output_format(event)) not in (None, _AUDIO_FORMAT):
+                raise UnavailableError(
+                    f"{self.url} will answer in {json.dumps(told)}, not in the {json.dumps(_AUDIO_FORMAT)} that it was "
+                    "asked for; see what formats it knows"
+                )
         except ProtocolError as error:
             raise UnavailableError(f"{self.url} does not speak the Realtime protocol: {error}") from error
         except ConnectionClosed as closed:
@@ -249,6 +254,16 @@ def _position_s(milliseconds: object) -> float | None:
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float) or not abs(milliseconds) < _FAR:
         return None
     return milliseconds / 1000
+
+
+def _output_format(updated: dict[str, Any]) -> dict[str, Any] | None:
+    """Type and rate of the audio that holds after `session.updated`; None where it does not say both."""
+    told: Any = updated
+    for field in ("session", "audio", "output", "format"):
+        told = told.get(field) if isinstance(told, dict) else None
+    if not isinstance(told, dict) or not told.keys() >= _AUDIO_FORMAT.keys():
+        return None
+    return {key: told[key] for key in _AUDIO_FORMAT}
 
 
 def _response_done(event: dict[str, Any]) -> list[ServerEvent]:

@@ -30,6 +30,7 @@ def decide(gates: Gates, header: RunHeader, rows: Sequence[TurnRow]) -> list[Ver
     for scope in [*(code for code in SCOPES if code in present), *sorted(present.difference(SCOPES)), ALL]:
         own = [row for row in valid if scope in (ALL, row.language)]
         verdicts += (_judge(limit, scope, header, own) for limit in gates.limits(header.profile, header.target, scope))
+    verdicts += _cold_start(valid)
     quantiles = [verdict for verdict in verdicts if verdict.gate.startswith(LATENCIES)]
     if all(verdict.verdict == "not gated" for verdict in quantiles):
         reason = "no latency limit could be decided: too few turns; play more fixtures, or repeat them"
@@ -65,6 +66,30 @@ def _run(gates: Gates, valid: int, played: int) -> VerdictRow:
     return VerdictRow("valid turns", "run", ALL, verdict, played, reason, gates.valid_share, share)
 
 
+def _cold_start(rows: Sequence[TurnRow]) -> list[VerdictRow]:
+    """The wait of the run's first conversation, told apart from the quantiles that it is not in."""
+    told = "the first turn of the run, {}, first audio: {}; it is in no quantile"
+    return [
+        VerdictRow(
+            gate="cold start",
+            family="latency",
+            language=ALL,
+            verdict="not gated",
+            n=1,
+            reason=told.format(row.fixture_id, _seconds(_wait_s(row, "ttfa_s"))),
+            value=row.latency.ttfa_s,
+        )
+        for row in rows
+        if row.latency.cold
+    ]
+
+
+def _wait_s(row: TurnRow, measure: str) -> float:
+    """A turn without an audible answer waited for ever."""
+    waited_s: float | None = getattr(row.latency, measure) if row.outcome in ("answered", "cut-in") else None
+    return math.inf if waited_s is None else waited_s
+
+
 def _judge(limit: Limit, scope: str, header: RunHeader, rows: Sequence[TurnRow]) -> VerdictRow:
     family: Family = "clipping" if limit.measure in CLIPPING else "words" if limit.measure in WORDS else "latency"
     verdict, reason, n, found = _judgement(limit, header, rows)
@@ -88,12 +113,11 @@ def _judgement(limit: Limit, header: RunHeader, rows: Sequence[TurnRow]) -> _Jud
 
 
 def _of_quantile(limit: Limit, p: float, rows: Sequence[TurnRow]) -> _Judgement:
-    """Cut-ins stand apart, under their own limit; a turn without audible answer waited for ever."""
-    waited = [row for row in rows if row.outcome != "cut-in"]
+    """Cut-ins stand apart, under their own limit, and so does the cold start."""
+    waited = [row for row in rows if row.outcome != "cut-in" and not row.latency.cold]
     if not waited:
-        return "inconclusive", "every reply was a cut-in", 0, None
-    waits = [getattr(row.latency, limit.measure) if row.outcome == "answered" else None for row in waited]
-    found = statistics.quantile([math.inf if wait is None else wait for wait in waits], p)
+        return "inconclusive", "every reply was a cut-in, or the cold start", 0, None
+    found = statistics.quantile([_wait_s(row, limit.measure) for row in waited], p)
     smallest = statistics.smallest_n(p)
     so_far = f"p{100 * p:g} {_seconds(found.value)}"
     if found.n < smallest:

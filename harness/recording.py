@@ -18,10 +18,14 @@ error: the target refused, closed or broke the protocol.
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Reply audio exactly as received: `at_s` is when, in seconds since the first input frame was due."""
+    """Reply audio exactly as received: `at_s` is when, in seconds since the first input frame was due.
+
+    `reply` counts the server's replies from 0: it may answer more than once.
+    """
 
     at_s: float
     pcm: bytes
+    reply: int = 0
 
 
 @dataclass(slots=True)
@@ -44,11 +48,15 @@ class Recording:
     channels: int = 1
     chunks: list[Chunk] = field(default_factory=list)
     ended_s: float | None = None
-    """When the server said that the reply was over; None if it never did."""
+    """When the server said that the last reply was over; None if it never did."""
+    cancelled: list[int] = field(default_factory=list)
+    """The replies that the server said it broke off."""
     heard: str | None = None
     """The server's transcript of the fixture; None where the protocol carries none."""
     spoken: str | None = None
     """The text the server says it spoke; None where the protocol carries none."""
     trace: dict[str, float] | None = None
+    cold: bool = False
+    """The first conversation of a run: the server may have been loading, or filling its caches, meanwhile."""
     error: str | None = None
     """What went wrong, in words; None if nothing did."""

@@ -112,29 +112,38 @@ def punctual() -> Iterator[None]:
 class _Recorder:
     """Writes what a server says into a recording.
 
-    A server may answer more than once, for example when it took a pause for the end: transcripts and replies are then
-    joined, the trace is that of the first reply, whose audio is the first.
+    A server may answer more than once, for example when it took a pause for the end: transcripts and texts are then
+    joined, each chunk keeps its reply, and the trace is that of the first reply that brought audio.
     """
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
+        self._reply = 0
         self._new_reply = True
+        self._sounded = False
+        self._traced = False
         self._separator = "" if recording.language in _JOINS_WORDS else " "
 
     def take(self, at_s: float, event: ServerEvent) -> None:
         recording = self._recording
         match event:
             case ReplyAudio(pcm):
-                recording.chunks.append(Chunk(at_s, pcm))
+                recording.chunks.append(Chunk(at_s, pcm, self._reply))
+                self._sounded |= bool(pcm)
             case Heard(text):
                 recording.heard = text if recording.heard is None else recording.heard + self._separator + text
             case Spoken(text):
                 between = self._separator if self._new_reply and recording.spoken else ""
                 recording.spoken = (recording.spoken or "") + between + text
                 self._new_reply = False
-            case ReplyEnded(trace):
+            case ReplyEnded(trace, cancelled):
                 recording.ended_s = at_s
-                recording.trace = recording.trace or trace
+                if cancelled:
+                    recording.cancelled.append(self._reply)
+                if not self._traced:
+                    recording.trace = trace or recording.trace
+                    self._traced = self._sounded
+                self._reply += 1
                 self._new_reply = True
             case Failed(reason):
                 recording.error = reason

@@ -178,6 +178,7 @@ class Run:
         self._clock = clock
         self._limit_s = limit_s
         self._lost = 0
+        self._cold = True
         self._loudness: dict[str, float] = {}
 
     async def turn(self, fixture: Fixture) -> TurnRow:
@@ -219,6 +220,7 @@ class Run:
             _log.exception("%s: the target failed", fixture.id)
             return unplayed(fixture, self._target, f"{type(error).__name__}: {error}")
         self._lost = 0
+        recording.cold, self._cold = self._cold, False
         return recording
 
 

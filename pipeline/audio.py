@@ -14,7 +14,6 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.signal import firwin, kaiser_beta
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
@@ -100,6 +99,9 @@ class StreamResampler:
 @lru_cache
 def _polyphase(from_hz: int, up: int, down: int) -> FloatArray:
     """What turns `down` samples, with their neighbours on both sides, into `up`: shape (samples, up)."""
+    # It takes long to import, and the processes of the models, which resample nothing, start sooner without it.
+    from scipy.signal import firwin, kaiser_beta
+
     filter_hz = from_hz * up
     lower_hz = min(from_hz, filter_hz // down)
     look_ahead = math.ceil(_LOOK_AHEAD * from_hz / lower_hz)

@@ -7,8 +7,9 @@ its model, in the queue or at work.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -36,17 +37,19 @@ _WARM_UP_TEXT = {
 }
 
 
-STUCK_S = 60.0
-"""No job of a model takes nearly so long on a machine that can hold a conversation."""
+STUCK_S = 120.0
+"""A model that hangs is replaced long before; if a job takes longer than this, not even that has helped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """Jobs of one worker that wait, and that are running, and for how long the oldest of those has been."""
+    """Jobs of one worker that wait, and that are running, and for how long the oldest of those has been; and how often
+    the process of its models had to be started again."""
 
     waiting: int
     running: int
     longest_s: float
+    restarts: int
 
 
 class Engine:
@@ -56,6 +59,7 @@ class Engine:
         self.profile = profile
         self._models = models
         self._workers = workers or Workers()
+        self._replies = 0
 
     @classmethod
     async def load(
@@ -65,16 +69,16 @@ class Engine:
 
         Raises:
             MissingExtraError: packages of the engines are not installed.
+            ModelProcessError: the process of a model died over loading it.
             ProfileError: the profile names an engine that does not exist.
             WeightsError: a model's files cannot be had.
         """
-        workers = Workers()
+        engine = cls(await load_models(profile, store, on_loading), profile)
         try:
-            engine = cls(await load_models(profile, store, workers, on_loading), profile, workers)
             on_loading("warm-up")
             await engine._warm_up()
         except BaseException:
-            await asyncio.to_thread(workers.close)
+            await engine.aclose()
             raise
         return engine
 
@@ -94,14 +98,19 @@ class Engine:
 
     def jobs(self) -> dict[str, Jobs]:
         """What each worker, by its name, has to do."""
+        restarts = {process.name: process.restarts for process in self._models.processes}
         return {
-            name: Jobs(worker.waiting, worker.running, worker.longest_s())
+            name: Jobs(worker.waiting, worker.running, worker.longest_s(), restarts.get(name, 0))
             for name, worker in self._workers.named.items()
         }
 
+    def processor_s(self) -> float:
+        """The processor time taken so far, by all that runs. Blocks while a model is being started again."""
+        return time.process_time() + sum(process.processor_s() for process in self._models.processes)
+
     def stuck(self) -> str | None:
-        """The name of a worker that will not come back from its job, as far as one can tell. A thread cannot be ended
-        from outside: only another process helps."""
+        """The name of a worker that will not come back from its job, as far as one can tell, though the process of its
+        models was replaced: only another server helps."""
         return next((name for name, jobs in self.jobs().items() if jobs.longest_s > STUCK_S), None)
 
     def voice_activity(self) -> VoiceActivityStream:
@@ -150,6 +159,20 @@ class Engine:
             lambda stop: model.reply(messages, max_tokens=max_tokens, toolbox=toolbox), deadline_s=_now_s()
         )
 
+    @contextmanager
+    def making_reply(self) -> Iterator[None]:
+        """Around the making of a reply: by this is known how many there are at once."""
+        self._replies += 1
+        try:
+            yield
+        finally:
+            self._replies -= 1
+
+    def head_start_s(self) -> float:
+        """How much of a reply to make before it is heard, so that it does not run dry while as many are being made."""
+        speech = self.profile.text_to_speech
+        return min(speech.most_head_start_s, speech.head_start_s * (self._replies - 1))
+
     def count_tokens(self, text: str, language: Language) -> int:
         return self._models.language_models[language].count_tokens(text)
 
@@ -178,7 +201,8 @@ class Engine:
 
     async def aclose(self) -> None:
         """Stop what runs, drop what waits, and let the models go."""
-        await asyncio.to_thread(self._workers.close)
+        # Together, or a job that hangs would keep its worker from being closed.
+        await asyncio.gather(asyncio.to_thread(self._workers.close), asyncio.to_thread(self._models.close))
 
 
 def _now_s() -> float:

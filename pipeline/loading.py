@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from pipeline.languages import Language
 from pipeline.lm.base import LanguageModel
+from pipeline.lm.echo import Echo
+from pipeline.model_process import ModelProcess
 from pipeline.profiles import ECHO, Profile, ProfileError
+from pipeline.remote import RemoteEndOfTurn, RemoteLanguageModel, RemoteSpeechToText, RemoteTextToSpeech
 from pipeline.smart_turn import EndOfTurn
 from pipeline.stt.base import SpeechToText
 from pipeline.tts.base import TextToSpeech
 from pipeline.vad import VoiceActivity
-from pipeline.weights import WeightStore
-from pipeline.worker import Worker
-from pipeline.workers import REPLIES_AT_ONCE, Workers
-
-T = TypeVar("T")
+from pipeline.weights import CATALOGUE, WeightStore
+from pipeline.workers import REPLIES_AT_ONCE
 
 _CONTEXT_TOKENS = 2048
+
+# Audio comes and goes before any model.
+_NICENESS = 5
+# What it writes while the synthesiser speaks is seldom waited for; but if it gave way altogether, another caller would
+# wait for the first word while the reply to one is made ahead of need.
+_LANGUAGE_MODEL_NICENESS = 10
 
 
 class MissingExtraError(ImportError):
@@ -37,40 +43,73 @@ class Models:
     speech_to_text: SpeechToText
     language_models: dict[Language, LanguageModel]
     text_to_speech: dict[Language, TextToSpeech]
+    processes: tuple[ModelProcess, ...] = ()
+    """Those in which they run, if not in this one."""
+
+    def close(self) -> None:
+        """Blocks: call it off the loop."""
+        _close(self.processes)
 
 
-async def load_models(
-    profile: Profile, store: WeightStore, workers: Workers, on_loading: Callable[[str], None]
-) -> Models:
-    """Load each model in the worker that will run it, so that its library's threads get that worker's priority."""
+async def load_models(profile: Profile, store: WeightStore, on_loading: Callable[[str], None]) -> Models:
+    """Load the models of each worker in a process of its own: a native library that crashes ends no other's work.
+
+    Voice activity, which takes less time than a process is away, and `echo`, which has nothing to crash, stay here.
+
+    Raises: as `Engine.load`.
+    """
     _require_embedded_engines()
-    on_loading("voice activity")
-    voice_activity = await _load(workers.turns, partial(_load_voice_activity, store))
-    on_loading("end of turn")
-    end_of_turn = await _load(workers.turns, partial(_load_end_of_turn, store))
-    on_loading("speech to text")
-    speech_to_text = await _load(workers.hearing, partial(_load_speech_to_text, profile, store))
-    on_loading("language model")
-    language_models = {
-        name: await _load(workers.thinking, partial(_load_language_model, name, profile, store))
-        for name in sorted(set(profile.language_model.engines.values()))
-    }
-    on_loading("text to speech")
-    synthesisers = {
-        name: await _load(workers.speaking, partial(_load_text_to_speech, name, profile, store))
-        for name in sorted(set(profile.text_to_speech.engines.values()))
-    }
+    language_models = dict.fromkeys(profile.language_model.engines.values())
+    synthesisers = dict.fromkeys(profile.text_to_speech.engines.values())
+    on_loading("weights")
+    await asyncio.to_thread(_bring_weights, store, profile.speech_to_text.model, *language_models, *synthesisers)
+    turns = ModelProcess("end-of-turn", {"": partial(_load_end_of_turn, store)}, niceness=_NICENESS)
+    hearing = ModelProcess("speech-to-text", {"": partial(_load_speech_to_text, profile, store)}, niceness=_NICENESS)
+    thinking = ModelProcess(
+        "language-model",
+        {name: partial(_load_language_model, name, profile, store) for name in language_models if name != ECHO},
+        slots=REPLIES_AT_ONCE,
+        niceness=_LANGUAGE_MODEL_NICENESS,
+    )
+    speaking = ModelProcess(
+        "text-to-speech",
+        {name: partial(_load_text_to_speech, name, profile, store) for name in synthesisers},
+        niceness=_NICENESS,
+    )
+    processes = (turns, hearing, thinking, speaking)
+    try:
+        for process in processes:
+            process.begin()
+        on_loading("voice activity")
+        voice_activity = await asyncio.to_thread(_load_voice_activity, store)
+        for process in processes:
+            on_loading(process.name.replace("-", " "))
+            await asyncio.to_thread(process.wait)
+        remote = {name: RemoteLanguageModel(thinking, name) for name in language_models if name != ECHO}
+        spoken = {name: RemoteTextToSpeech(speaking, name) for name in synthesisers}
+    except BaseException:
+        await asyncio.to_thread(_close, processes)
+        raise
     return Models(
         voice_activity=voice_activity,
-        end_of_turn=end_of_turn,
-        speech_to_text=speech_to_text,
-        language_models={code: language_models[name] for code, name in profile.language_model.engines.items()},
-        text_to_speech={code: synthesisers[name] for code, name in profile.text_to_speech.engines.items()},
+        end_of_turn=RemoteEndOfTurn(turns, ""),
+        speech_to_text=RemoteSpeechToText(hearing, ""),
+        language_models={code: remote.get(name, Echo()) for code, name in profile.language_model.engines.items()},
+        text_to_speech={code: spoken[name] for code, name in profile.text_to_speech.engines.items()},
+        processes=processes,
     )
 
 
-async def _load(worker: Worker, load: Callable[[], T]) -> T:
-    return await worker.run(lambda stop: load(), deadline_s=0.0)
+def _bring_weights(store: WeightStore, *engines: str) -> None:
+    """What is missing is pulled here, where one display shows how far it is, and not by each process for itself."""
+    for model in ("silero-vad", "smart-turn", *engines):
+        if model in CATALOGUE:
+            store.path(model)
+
+
+def _close(processes: Iterable[ModelProcess]) -> None:
+    for process in processes:
+        process.close()
 
 
 def _require_embedded_engines() -> None:
@@ -123,10 +162,6 @@ def _load_speech_to_text(profile: Profile, store: WeightStore) -> SpeechToText:
 
 def _load_language_model(engine: str, profile: Profile, store: WeightStore) -> LanguageModel:
     match engine:
-        case "echo":
-            from pipeline.lm.echo import Echo
-
-            return Echo()
         case "smollm2":
             from pipeline.lm.llama import Llama
 

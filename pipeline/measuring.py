@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -32,13 +31,13 @@ async def measure(engine: Engine) -> Capacity:
     the machine may be at something else. Takes a few seconds.
     """
     load = engine.profile.load
-    sound_24k, speaking = await _timed(lambda: _speak(engine))
+    sound_24k, speaking = await _timed(engine, lambda: _speak(engine))
     sound_16k = StreamResampler(OUTPUT_RATE_HZ, INPUT_RATE_HZ).push(sound_24k, last=True)
     speech = np.resize(sound_16k, round(load.speech_s * INPUT_RATE_HZ))
-    _, hearing = await _timed(lambda: engine.transcribe(speech, dict.fromkeys(Language, 1.0), deadline_s=0.0))
-    _, asking = await _timed(lambda: engine.completeness(speech))
-    _, thinking = await _timed(lambda: _think(engine))
-    _, noticing = await _timed(lambda: _notice(engine, speech))
+    _, hearing = await _timed(engine, lambda: engine.transcribe(speech, dict.fromkeys(Language, 1.0), deadline_s=0.0))
+    _, asking = await _timed(engine, lambda: engine.completeness(speech))
+    _, thinking = await _timed(engine, lambda: _think(engine))
+    _, noticing = await _timed(engine, lambda: _notice(engine, speech))
 
     hearing, asking, thinking = (cost.times(load.pauses) for cost in (hearing, asking, thinking))
     speaking = speaking.times(load.reply_s * OUTPUT_RATE_HZ / sound_24k.size)
@@ -56,7 +55,7 @@ async def measure(engine: Engine) -> Capacity:
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """Seconds: how long somebody is busy, and how much time of processors, of all threads, that takes."""
+    """Seconds: how long somebody is busy, and how much time of processors, of all there are, that takes."""
 
     busy_s: float
     processor_s: float
@@ -65,13 +64,15 @@ class _Cost:
         return _Cost(self.busy_s * factor, self.processor_s * factor)
 
 
-async def _timed(work: Callable[[], Awaitable[T]]) -> tuple[T, _Cost]:
+async def _timed(engine: Engine, work: Callable[[], Awaitable[T]]) -> tuple[T, _Cost]:
     clock = asyncio.get_running_loop().time
     costs = []
     for _ in range(_TIMES):
-        began_s, processor_s = clock(), time.process_time()
+        processor_s = await asyncio.to_thread(engine.processor_s)
+        began_s = clock()
         result = await work()
-        costs.append(_Cost(clock() - began_s, time.process_time() - processor_s))
+        busy_s = clock() - began_s
+        costs.append(_Cost(busy_s, await asyncio.to_thread(engine.processor_s) - processor_s))
     return result, min(costs, key=lambda cost: cost.busy_s)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from pipeline.audio import OUTPUT_RATE_HZ, FloatArray
 from pipeline.clauses import ClauseSplitter
@@ -17,6 +17,8 @@ from pipeline.languages import Language
 from pipeline.lm.base import CutOff, Message, Toolbox, ToolCall
 from pipeline.outbox import Outbox
 from pipeline.playback import Clause, Playback
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +101,8 @@ class Reply:
         self._sample_clock = sample_clock
         self._on_sent = on_sent
         self._made_s = 0.0
+        self._head_start = asyncio.Event()
+        """Enough of it has been made for it to be heard."""
         self._tokens = 0
         self._cut = False
         self._at_work: _Stage = "language_model"
@@ -202,19 +206,21 @@ class Reply:
             await clauses.put(part)
 
     async def _make(self, clauses: asyncio.Queue[str | ToolCall | None], pieces: asyncio.Queue[_Piece | None]) -> None:
-        while (clause := await clauses.get()) is not None:
-            if isinstance(clause, ToolCall):
-                await pieces.put(_Piece(call=clause))
-                continue
-            if self.request.trace.first_clause_s is None:
-                self.request.trace.first_clause_s = self._sample_clock()
-            unspoken: Clause | None = Clause(clause)
-            if self.request.speak:
-                self._at_work = "text_to_speech"
-                unspoken = await self._speak(clause, pieces)
-                self._at_work = "language_model"
-            if unspoken is not None:
-                await pieces.put(_Piece(unspoken))
+        with self._engine.making_reply():
+            while (clause := await clauses.get()) is not None:
+                if isinstance(clause, ToolCall):
+                    await pieces.put(_Piece(call=clause))
+                    continue
+                if self.request.trace.first_clause_s is None:
+                    self.request.trace.first_clause_s = self._sample_clock()
+                unspoken: Clause | None = Clause(clause)
+                if self.request.speak:
+                    self._at_work = "text_to_speech"
+                    unspoken = await self._speak(clause, pieces)
+                    self._at_work = "language_model"
+                if unspoken is not None:
+                    await pieces.put(_Piece(unspoken))
+        self._head_start.set()
         await pieces.put(None)
 
     async def _speak(self, text: str, pieces: asyncio.Queue[_Piece | None]) -> Clause | None:
@@ -231,6 +237,9 @@ class Reply:
                         request.trace.first_sample_s = self._sample_clock()
                     self._made_s += samples_24k.size / OUTPUT_RATE_HZ
                     clause.made_s += samples_24k.size / OUTPUT_RATE_HZ
+                    # No more can be made than there is room for.
+                    if self._made_s >= self._engine.head_start_s() or pieces.full():
+                        self._head_start.set()
                     await pieces.put(_Piece(begins, samples_24k))
                     begins = None
         except Exception as error:
@@ -238,9 +247,10 @@ class Reply:
         return begins
 
     async def _send(self, pieces: asyncio.Queue[_Piece | None]) -> None:
-        while (piece := await self._in_time(pieces)) is not None:
+        while (piece := await self._in_time(pieces.get())) is not None:
             await self._announced.wait()
             if piece.samples_24k is not None:
+                await self._in_time(self._head_start.wait())
                 await self._wait_for_room()
             if piece.begins is not None:
                 self.playback.begin(piece.begins)
@@ -254,11 +264,11 @@ class Reply:
                 await self._outbox.put(ReplyCall(self.request.number, piece.call, self._untold_call))
                 self._untold_call = None
 
-    async def _in_time(self, pieces: asyncio.Queue[_Piece | None]) -> _Piece | None:
-        """The next piece. A model that lets the caller wait for so long hangs."""
+    async def _in_time(self, made: Coroutine[Any, Any, T]) -> T:
+        """What a model is to make. One that lets the caller wait for so long hangs."""
         try:
             async with asyncio.timeout(self._engine.profile.language_model.reply_limit_s):
-                return await pieces.get()
+                return await made
         except TimeoutError as error:
             raise _StageError(self._at_work) from error
 

@@ -117,7 +117,8 @@ class Script:
         hearing_s: how long a transcription takes.
         asking_s: how long the end-of-turn model takes.
         thinking_s: how long the language model takes for each word.
-        speaking_s: how long the synthesiser takes for the first piece of each clause.
+        speaking_s: how long the synthesiser takes before the first piece of each clause.
+        sounding_s: how long it takes for each piece, 100 ms of sound.
         pitch_hz: in which a text is spoken.
         calls: what was asked of which model, in order: `hear`, `hear partly`, `ask`, `prepare`, `think`, `speak`.
         asked: how many tokens the language model might use for each reply, and which tools.
@@ -134,6 +135,7 @@ class Script:
     asking_s: float = 0.0
     thinking_s: float = 0.0
     speaking_s: float = 0.0
+    sounding_s: float = 0.0
     pitch_hz: Callable[[str], float] = field(default=lambda text: 220.0)
     calls: list[tuple[str, object]] = field(default_factory=list)
     asked: list[tuple[int, Toolbox]] = field(default_factory=list)
@@ -248,6 +250,7 @@ class _ScriptedTextToSpeech:
         )
         piece = int(_PIECE_S * OUTPUT_RATE_HZ)
         for start in range(0, tone.size, piece):
+            self._script.pace.take(self._script.sounding_s)
             yield tone[start : start + piece].astype(np.float32)
 
 

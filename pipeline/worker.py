@@ -1,8 +1,7 @@
 """What runs a model: one job at a time, the most urgent first, seen from the event loop.
 
-A model blocks, so its jobs run in a thread; and it must never delay the loop that moves audio, so that thread, and
-every thread its library starts from there, runs at a lower priority. Which job is next is decided on the loop, where
-every conversation can change its mind until the job begins, and stop it when it has.
+A model blocks, so its jobs run in a thread. Which job is next is decided on the loop, where every conversation can
+change its mind until the job begins, and stop it when it has.
 
 A job that comes in pieces makes room, between two of them, for one that has become more urgent, and goes on later where
 it was: a long clause that is ahead of its listener does not keep another caller waiting for a first sound.
@@ -14,9 +13,6 @@ import asyncio
 import heapq
 import itertools
 import math
-import os
-import sys
-import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -58,8 +54,8 @@ class Runner(Protocol):
 class Threads:
     """A `Runner` of real threads."""
 
-    def __init__(self, name: str, count: int, *, niceness: int) -> None:
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name, initializer=partial(_step_back, niceness))
+    def __init__(self, name: str, count: int) -> None:
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix=name)
 
     def start(
         self, produce: Callable[[], Iterator[object]], deliver: Callable[[object], None], stop: Stop
@@ -74,11 +70,6 @@ class Threads:
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)
-
-
-def _step_back(niceness: int) -> None:
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
 
 
 _END = object()

@@ -9,23 +9,17 @@ from pipeline.worker import Runner, Threads, Worker
 REPLIES_AT_ONCE = 4
 """llama.cpp batches so many conversations by itself, token by token."""
 
-# Audio comes and goes before any model.
-_NICENESS = 5
-
 
 class Workers:
     """Args: `runner` makes what runs a worker's jobs, by its name and its number of slots."""
 
     def __init__(self, runner: Callable[[str, int], Runner] | None = None) -> None:
-        def worker(name: str, *, slots: int = 1, niceness: int = _NICENESS) -> Worker:
-            runs = runner(name, slots) if runner else Threads(name, slots, niceness=niceness)
-            return Worker(runs, slots=slots)
+        def worker(name: str, *, slots: int = 1) -> Worker:
+            return Worker(runner(name, slots) if runner else Threads(name, slots), slots=slots)
 
         self.turns = worker("end-of-turn")
         self.hearing = worker("speech-to-text")
-        # What it writes while the synthesiser speaks is seldom waited for; but if it gave way altogether, another
-        # caller would wait for the first word while the reply to one is made ahead of need.
-        self.thinking = worker("language-model", slots=REPLIES_AT_ONCE, niceness=10)
+        self.thinking = worker("language-model", slots=REPLIES_AT_ONCE)
         self.speaking = worker("text-to-speech")
 
         self.named = {

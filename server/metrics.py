@@ -60,6 +60,11 @@ class Metrics:
         self._waiting = self._gauge("s2s_worker_jobs_waiting", "Jobs that wait for a model.", "worker")
         self._running = self._gauge("s2s_worker_jobs_running", "Jobs that a model is at.", "worker")
         self._longest = self._gauge("s2s_worker_job_seconds", "For how long the oldest of these has been.", "worker")
+        self._restarts = self._gauge(
+            "s2s_worker_restarts",
+            "How often the process of these models died, or hung, and was started again.",
+            "worker",
+        )
         self.errors = self._counter("s2s_errors", "Errors told to clients, and failures of models, by code.", "code")
         self.refusals = self._counter("s2s_refusals", "Requests and upgrades that were refused.", "status")
         self.limits = self._counter("s2s_limits_hit", "How often a limit was hit.", "limit")
@@ -79,6 +84,7 @@ class Metrics:
             self._waiting.labels(worker).set(found.waiting)
             self._running.labels(worker).set(found.running)
             self._longest.labels(worker).set(found.longest_s)
+            self._restarts.labels(worker).set(found.restarts)
 
     def text(self) -> str:
         return generate_latest(self._registry).decode()

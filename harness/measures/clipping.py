@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,8 @@ import numpy.typing as npt
 from harness.recording import Recording
 from harness.reply import FULL_SCALE, Reply
 
-VERSION = 1
+VERSION = 2
+"""2: each reply of a recording by itself, so that what lies between two replies is no click; `broken-off` is new."""
 
 RATES_HZ = (16_000, 24_000)
 """What the two protocols reply at."""
@@ -34,6 +35,7 @@ QUIETEST_LUFS = -70.0
 CLICK_RATIO = 4.0
 CLICK_FLOOR = 0.02
 CLICK_SECONDS = 0.015
+BROKEN_OFF_STEP = 0.05
 DEAD_AIR_SECONDS = 1.0
 DEAD_AIR_DBFS = -50.0
 MOST_FINDINGS = 20
@@ -50,8 +52,8 @@ class Finding:
     Attributes:
         check: its name.
         severity: `fail` is counted by the gate, `warn` is shown.
-        chunk: index of the chunk as received.
-        at_ms: position in the reply's audio, milliseconds.
+        chunk: index of the chunk as received, over all replies of the recording.
+        at_ms: position in the recording's audio, its replies one after the other, milliseconds.
         value: what was found, in `unit`.
         limit: what is allowed, in `unit`.
     """
@@ -67,9 +69,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Clipping:
-    """What was found in one reply.
+    """What was found in one reply, or in all of a recording in which the server replied more than once.
 
-    `loudness_lufs` is None for a reply that is too short (less than 0.4 s) or too quiet to have one; `note` says so.
+    `loudness_lufs` is that of the last reply that has one. A reply that is shorter than 0.4 s, too quiet, or broken off
+    has none; `note` says so.
     """
 
     findings: tuple[Finding, ...]
@@ -80,11 +83,20 @@ class Clipping:
 
 
 def examine(recording: Recording, previous_lufs: float | None = None) -> Clipping:
-    """Every check on a reply of PCM16. `previous_lufs` is the loudness of the reply before it, of the same voice."""
-    reply = Reply.of(recording)
-    findings = [*_format(recording, reply)]
-    signal = _Signal(reply.floats, reply.ends, reply.rate_hz)
-    return _examine(signal, findings, previous_lufs)
+    """Every check on PCM16, on each reply by itself.
+
+    `previous_lufs` is the loudness of the reply before the first one, of the same voice.
+    """
+    found = Clipping(tuple(_format(recording)), 0.0, None, None)
+    samples_before = 0
+    for reply in Reply.each(recording):
+        signal = _Signal(
+            reply.floats, reply.ends, reply.rate_hz, samples_before, reply.first_chunk, broken_off=reply.broken_off
+        )
+        found = _join(found, _examine(signal, previous_lufs))
+        samples_before += reply.samples.size
+        previous_lufs = previous_lufs if found.loudness_lufs is None else found.loudness_lufs
+    return found
 
 
 def examine_floats(
@@ -98,41 +110,61 @@ def examine_floats(
     ends = np.cumsum([len(chunk) for chunk in chunks], dtype=np.int64)
     bad = ~np.isfinite(samples)
     signal = _Signal(np.where(bad, 0.0, samples), ends, rate_hz)
-    findings = (
-        [signal.finding("not-finite", "fail", int(np.argmax(bad)), int(bad.sum()), 0, "samples")] if bad.any() else []
-    )
-    return _examine(signal, findings, previous_lufs)
+    found = _examine(signal, previous_lufs)
+    if not bad.any():
+        return found
+    finding = signal.finding("not-finite", "fail", int(np.argmax(bad)), int(bad.sum()), 0, "samples")
+    return replace(found, findings=(finding, *found.findings))
 
 
 @dataclass(frozen=True, slots=True)
 class _Signal:
-    """Finite samples, and the index after each chunk's last."""
+    """One reply: finite samples, the index after each chunk's last, and what came before it in the recording."""
 
     samples: Floats
     ends: npt.NDArray[np.int64]
     rate_hz: int
+    samples_before: int = 0
+    chunks_before: int = 0
+    broken_off: bool = False
 
     def finding(self, check: str, severity: Severity, sample: int, value: float, limit: float, unit: str) -> Finding:
         chunk = min(int(np.searchsorted(self.ends, sample, side="right")), max(0, self.ends.size - 1))
-        at_ms = round(1_000 * sample / self.rate_hz, 3)
-        return Finding(check, severity, chunk, at_ms, round(float(value), 4), limit, unit)
+        at_ms = round(1_000 * (self.samples_before + sample) / self.rate_hz, 3)
+        return Finding(check, severity, self.chunks_before + chunk, at_ms, round(float(value), 4), limit, unit)
 
 
-def _format(recording: Recording, reply: Reply) -> Iterator[Finding]:
+def _format(recording: Recording) -> Iterator[Finding]:
     """What is wrong with the bytes before they are samples."""
-    signal = _Signal(reply.floats, reply.ends, reply.rate_hz)
+    frame_bytes = 2 * recording.channels
+    received = 0
     for index, chunk in enumerate(recording.chunks):
+        received += len(chunk.pcm)
         if len(chunk.pcm) % 2:
-            yield Finding("odd-bytes", "fail", index, reply.ms(int(reply.ends[index])), len(chunk.pcm), 0, "bytes")
+            at_ms = round(1_000 * (received // frame_bytes) / recording.rate_hz, 3)
+            yield Finding("odd-bytes", "fail", index, at_ms, len(chunk.pcm), 0, "bytes")
     if recording.rate_hz not in RATES_HZ:
-        yield signal.finding("rate", "fail", 0, recording.rate_hz, RATES_HZ[-1], "Hz")
+        yield Finding("rate", "fail", 0, 0.0, recording.rate_hz, RATES_HZ[-1], "Hz")
     if recording.channels != 1:
-        yield signal.finding("channels", "fail", 0, recording.channels, 1, "channels")
+        yield Finding("channels", "fail", 0, 0.0, recording.channels, 1, "channels")
 
 
-def _examine(signal: _Signal, findings: list[Finding], previous_lufs: float | None) -> Clipping:
+def _join(before: Clipping, found: Clipping) -> Clipping:
+    """What is known of a recording after one more of its replies."""
+    peaks_dbtp = [peak for peak in (before.true_peak_dbtp, found.true_peak_dbtp) if peak is not None]
+    return Clipping(
+        before.findings + found.findings,
+        round(before.seconds + found.seconds, 6),
+        max(peaks_dbtp, default=None),
+        before.loudness_lufs if found.loudness_lufs is None else found.loudness_lufs,
+        "; ".join(dict.fromkeys(filter(None, (before.note, found.note)))),
+    )
+
+
+def _examine(signal: _Signal, previous_lufs: float | None) -> Clipping:
     if not signal.samples.size:
-        return Clipping(tuple(findings), 0.0, None, None, "no whole sample arrived")
+        return Clipping((), 0.0, None, None, "no whole sample arrived")
+    findings: list[Finding] = []
     peak_dbtp, peak_at = _true_peak(signal)
     loudness_lufs, note = _loudness(signal)
     for check in (_wraps, _full_scale, _dc_offset, _clicks, _dead_air):
@@ -186,7 +218,12 @@ def _dc_offset(signal: _Signal) -> Iterator[Finding]:
 
 
 def _loudness(signal: _Signal) -> tuple[float | None, str]:
-    """Integrated loudness (ITU-R BS.1770), or why there is none; -inf for a reply that is all below its gate."""
+    """Integrated loudness (ITU-R BS.1770), or why there is none; -inf for a reply that is all below its gate.
+
+    A part of a reply may be a soft part of it, so what was broken off is not held to the limits of a whole one.
+    """
+    if signal.broken_off:
+        return None, "broken off: no loudness of a whole reply"
     if signal.samples.size < LOUDNESS_SECONDS * signal.rate_hz:
         return None, f"shorter than {LOUDNESS_SECONDS} s: no loudness can be measured"
     import pyloudnorm
@@ -208,18 +245,29 @@ def _loudness_findings(signal: _Signal, loudness_lufs: float | None, previous_lu
 
 
 def _clicks(signal: _Signal) -> Iterator[Finding]:
-    """Jumps where two chunks meet, at the start out of silence, and at the end into it.
+    """Jumps where two chunks of a reply meet, at its start out of silence, and at its end into it.
 
     A click bends the signal at one place far more than it bends within 15 ms on either side; the burst of a plosive is
     just as sharp but lasts, so its surroundings are as sharp as itself. The bend is the second difference. Over 85
     recordings of six languages all but three of 23 million places stay below a ratio of 3.4, and those three are
     clicks of the recording.
+
+    The end of a reply that was broken off is no click. A client that hears of the interruption stops its loudspeaker
+    where that is at the moment, which is not where the received samples end; one that does not plays to the last of
+    them. Which of the two happens is not in the PCM. So it is a finding of its own, `broken-off`, that is shown and
+    fails nothing: the step from the last sample down to silence, where it is larger than a twentieth of full scale
+    (-26 dBFS). What comes next starts out of silence for either client, and is held to `click-start`.
     """
     reach = round(CLICK_SECONDS * signal.rate_hz)
     padded = np.pad(signal.samples, reach + 2)
     bend = np.abs(np.diff(padded, 2))  # bend[i] is about padded[i + 1]
     seams = sorted({0, *map(int, signal.ends)})
+    if signal.broken_off and abs(signal.samples[-1]) > BROKEN_OFF_STEP:
+        step = abs(signal.samples[-1])
+        yield signal.finding("broken-off", "warn", signal.samples.size - 1, step, BROKEN_OFF_STEP, "of full scale")
     for seam in seams:
+        if signal.broken_off and seam == signal.samples.size:
+            continue
         place = seam + reach  # of the bend about the last sample before the seam; the next is about the first after it
         sharpest = float(max(bend[place], bend[place + 1]))
         around = np.concatenate((bend[max(0, place - reach) : place - 1], bend[place + 3 : place + reach]))

@@ -6,6 +6,7 @@ A reply that begins before the end of speech has a negative latency, and keeps i
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,8 @@ import numpy.typing as npt
 from harness.recording import Outcome, Recording
 from harness.reply import Reply
 
-VERSION = 1
+VERSION = 2
+"""2: playback is of each reply by itself: the pause between two replies is no underrun, and each is prebuffered."""
 
 LATE_P99_S = 0.005
 LATE_MAX_S = 0.020
@@ -38,9 +40,9 @@ STAGES = (
 
 @dataclass(frozen=True, slots=True)
 class Playback:
-    """A loudspeaker that starts when `prebuffer_ms` of the reply have arrived, and plays on at once after a gap.
+    """A loudspeaker that starts when `prebuffer_ms` of a reply have arrived, and plays on at once after a gap.
 
-    `start_s` is None when nothing arrived. `underrun_s` is the sum of the gaps.
+    `start_s` is that of the first reply, None when nothing arrived. `underrun_s` is the sum of the gaps inside replies.
     """
 
     prebuffer_ms: int
@@ -67,7 +69,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """All in seconds since the end of speech; None where it never happened."""
+    """All in seconds since the end of speech; None where it never happened.
+
+    `cold`: it was the first conversation of the run, which stands apart: its waits are in no quantile.
+    """
 
     first_byte_s: float | None
     ttfa_s: float | None
@@ -76,6 +81,7 @@ class Latency:
     waterfall: tuple[Bar, ...]
     sender_late_p99_s: float
     sender_late_max_s: float
+    cold: bool = False
 
 
 def outcome(recording: Recording) -> Outcome:
@@ -93,9 +99,9 @@ def outcome(recording: Recording) -> Outcome:
 
 def measure(recording: Recording) -> Latency:
     """Every latency of one turn."""
-    reply = Reply.of(recording)
+    replies = Reply.each(recording)
     first_s = _first_byte(recording)
-    audible_s = _first_audible(reply)
+    audible_s = _first_audible(Reply.of(recording))
     zero_s = recording.end_of_speech_s
     waits = audible_s is not None and first_s is not None and first_s >= zero_s
     p99_s, max_s = _lateness(recording)
@@ -103,10 +109,11 @@ def measure(recording: Recording) -> Latency:
         first_byte_s=_since(zero_s, first_s),
         ttfa_s=_since(zero_s, audible_s),
         ended_s=_since(zero_s, recording.ended_s),
-        playback=tuple(_play(reply, ms, recording) for ms in PREBUFFERS_MS),
+        playback=tuple(_play(replies, ms, recording) for ms in PREBUFFERS_MS),
         waterfall=_waterfall(recording.trace or {}, zero_s, first_s or 0.0, audible_s or 0.0) if waits else (),
         sender_late_p99_s=_rounded(p99_s),
         sender_late_max_s=_rounded(max_s),
+        cold=recording.cold,
     )
 
 
@@ -154,17 +161,25 @@ def _schedule(reply: Reply, start_s: float) -> tuple[npt.NDArray[np.float64], np
     return played_s, gaps_s
 
 
-def _play(reply: Reply, prebuffer_ms: int, recording: Recording) -> Playback:
-    """A reply shorter than the prebuffer starts when it is known to be over."""
-    if not reply.samples.size:
-        return Playback(prebuffer_ms, None, 0, 0.0)
-    enough = np.flatnonzero((reply.ends > 0) & (1_000 * reply.ends >= prebuffer_ms * reply.rate_hz))
-    last_s = float(reply.arrivals_s[-1])
-    start_s = float(reply.arrivals_s[enough[0]]) if enough.size else max(last_s, recording.ended_s or last_s)
-    gaps_s = _schedule(reply, start_s)[1]
-    gaps_s = gaps_s[(gaps_s > 1 / reply.rate_hz) & (reply.starts > 0) & (reply.ends > reply.starts)]
-    start_s -= recording.end_of_speech_s
-    return Playback(prebuffer_ms, _rounded(start_s), gaps_s.size, _rounded(float(gaps_s.sum())))
+def _play(replies: Sequence[Reply], prebuffer_ms: int, recording: Recording) -> Playback:
+    """A reply shorter than the prebuffer starts when it is known to be over, and none before the one before it ends."""
+    first_s: float | None = None
+    free_s = -math.inf
+    gaps = np.empty(0)
+    for reply in replies:
+        if not reply.samples.size:
+            continue
+        enough = np.flatnonzero((reply.ends > 0) & (1_000 * reply.ends >= prebuffer_ms * reply.rate_hz))
+        last_s = float(reply.arrivals_s[-1])
+        over_s = max(last_s, recording.ended_s or last_s) if reply is replies[-1] else last_s
+        start_s = max(free_s, float(reply.arrivals_s[enough[0]]) if enough.size else over_s)
+        first_s = start_s if first_s is None else first_s
+        played_s, gaps_s = _schedule(reply, start_s)
+        inside = (reply.starts > 0) & (reply.ends > reply.starts)
+        gaps = np.concatenate((gaps, gaps_s[inside & (gaps_s > 1 / reply.rate_hz)]))
+        free_s = float(played_s[-1]) + float(reply.ends[-1] - reply.starts[-1]) / reply.rate_hz
+    start = _since(recording.end_of_speech_s, first_s)
+    return Playback(prebuffer_ms, start, gaps.size, _rounded(float(gaps.sum())))
 
 
 def _waterfall(trace: dict[str, float], zero_s: float, received_s: float, audible_s: float) -> tuple[Bar, ...]:

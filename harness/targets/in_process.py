@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -15,12 +14,10 @@ from pipeline.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, float_to_pcm16, pcm16_
 from pipeline.conversation import Conversation
 from pipeline.engine import Engine
 from pipeline.languages import Language, parse_language
+from pipeline.model_process import ModelProcessError
 from pipeline.profiles import load_profile
 from pipeline.settings import ConversationSettings
 from pipeline.weights import WeightsError, WeightStore
-
-_SWITCH_INTERVAL_S = 0.0005
-"""How soon a model's thread yields the interpreter to the sender. The default is 5 ms: all that a frame may be late."""
 
 
 class InProcessTarget:
@@ -74,14 +71,11 @@ async def load_embedded(*, on_progress: Callable[[str], None] = say_nothing) -> 
         engine = await Engine.load(
             load_profile("embedded"), WeightStore(), on_loading=lambda what: on_progress(f"loading {what}")
         )
-    except (ImportError, WeightsError) as error:
+    except (ImportError, ModelProcessError, WeightsError) as error:
         raise UnavailableError(f"the embedded server cannot be loaded: {error}") from error
-    switch_interval_s = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     try:
         yield InProcessTarget(engine)
     finally:
-        sys.setswitchinterval(switch_interval_s)
         await engine.aclose()
 
 

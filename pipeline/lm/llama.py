@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from pipeline.lm.base import NO_TOOLS, CutOff, Message, Piece, Toolbox, ToolCall
+from pipeline.lm.base import NO_TOOLS, CutOff, Message, Piece, Toolbox, ToolCall, estimated_tokens
 
 
 class LanguageModelError(RuntimeError):
@@ -100,8 +100,8 @@ class Llama:
             pass
 
     def count_tokens(self, text: str) -> int:
-        """An estimate, about four bytes a token: exact counts would need a round trip through the model's queue."""
-        return len(text.encode()) // 4 + 1
+        """An estimate: exact counts would need a round trip through the model's queue."""
+        return estimated_tokens(text)
 
 
 def chat_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:

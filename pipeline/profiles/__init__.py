@@ -65,6 +65,8 @@ class TextToSpeechProfile:
     threads: int
     lead_s: float
     ahead_s: float
+    head_start_s: float
+    most_head_start_s: float
     engines: dict[Language, str]
 
 

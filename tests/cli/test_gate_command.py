@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from cli.gate import gate
 from client.connection import UnavailableError
 from harness.run import Run, RunSettings
+from harness.self_test.driving import Outcome
 
 
 def invoke(*arguments: str) -> Result:
@@ -83,3 +84,49 @@ def test_the_token_stays_out_of_sight(tmp_path: Path, monkeypatch: pytest.Monkey
     result = invoke(*arguments, "--token-env", "MY_TOKEN", "--report", str(folder))
     assert "sesame" not in result.output
     assert not [path for path in folder.rglob("*") if path.is_file() and b"sesame" in path.read_bytes()]
+
+
+@pytest.mark.parametrize("arguments", [("--endpoint", "ws://127.0.0.1:1"), ("--target", "realtime"), ("--serve",)])
+def test_the_self_test_has_a_server_of_its_own(arguments: tuple[str, ...]) -> None:
+    result = invoke("--self-test", *arguments)
+    assert result.exit_code == 2
+    assert "--self-test has a server of its own" in result.output
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "said"),
+    [
+        (Outcome(clean=30), 0, "may be trusted"),
+        (Outcome(clean=30, false_findings=["a click"]), 1, "wrong: found on a good reply: a click"),
+        (Outcome(late=1), 3, "close other programs"),
+    ],
+)
+def test_the_self_test_says_what_it_found(
+    monkeypatch: pytest.MonkeyPatch, outcome: Outcome, code: int, said: str
+) -> None:
+    @asynccontextmanager
+    async def reference_server() -> AsyncIterator[str]:
+        yield "ws://127.0.0.1:7"
+
+    async def drive(address: str, *, on_turn: Callable[[str], None]) -> Outcome:
+        assert address == "ws://127.0.0.1:7"
+        on_turn("good reply")
+        return outcome
+
+    monkeypatch.setattr("harness.self_test.server.reference_server", reference_server)
+    monkeypatch.setattr("harness.self_test.driving.drive", drive)
+    result = invoke("--self-test")
+    assert result.exit_code == code, result.output
+    assert said in result.output
+
+
+def test_a_self_test_that_cannot_start_is_invalid(monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def reference_server() -> AsyncIterator[str]:
+        raise UnavailableError("the server ended")
+        yield
+
+    monkeypatch.setattr("harness.self_test.server.reference_server", reference_server)
+    result = invoke("--self-test")
+    assert result.exit_code == 3
+    assert "the server ended" in result.output

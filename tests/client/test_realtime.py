@@ -20,13 +20,18 @@ from client.realtime import ProtocolError, RealtimeClient, parse_event, realtime
 Script = Callable[[ServerConnection], Awaitable[None]]
 
 
+def updated(output_format: object) -> str:
+    """A session whose replies come in this format."""
+    return json.dumps({"type": "session.updated", "session": {"audio": {"output": {"format": output_format}}}})
+
+
 @asynccontextmanager
-async def server(script: Script, *, updated: bool = True) -> AsyncIterator[str]:
+async def server(script: Script, *, opens: bool = True) -> AsyncIterator[str]:
     """A server that opens a session and then does what the script says."""
 
     async def handle(websocket: ServerConnection) -> None:
         await websocket.send(json.dumps({"type": "session.created"}))
-        if updated:
+        if opens:
             websocket.session = json.loads(await websocket.recv())  # type: ignore[attr-defined]  # for the script to see
             await websocket.send(json.dumps({"type": "session.updated"}))
         await script(websocket)
@@ -127,6 +132,8 @@ async def test_a_connection_that_breaks_is_told() -> None:
         ('{"type": "error", "error": {"code": "no_such_language", "message": "speak French"}}', "speak French"),
         ("nonsense", "does not speak the Realtime protocol"),
         (b"\0\0", "does not speak the Realtime protocol"),
+        (updated({"type": "audio/pcm", "rate": 16_000}), 'will answer in {"type": "audio/pcm", "rate": 16000}'),
+        (updated({"type": "audio/pcmu", "rate": 8_000}), "will answer in"),
     ],
 )
 async def test_a_refused_session_is_unavailable(first: str | bytes, told: str) -> None:
@@ -134,14 +141,27 @@ async def test_a_refused_session_is_unavailable(first: str | bytes, told: str) -
         await websocket.send(first)
         await websocket.wait_closed()
 
-    async with server(refuse, updated=False) as url:
+    async with server(refuse, opens=False) as url:
         with pytest.raises(UnavailableError, match=told):
             await RealtimeClient(url).__aenter__()
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "told", [{"type": "audio/pcm", "rate": 24_000, "more": 1}, {"type": "audio/pcm"}, "pcm16", None]
+)
+async def test_a_format_that_is_the_one_asked_for_or_is_not_told_will_do(told: object) -> None:
+    async def open_session(websocket: ServerConnection) -> None:
+        await websocket.send(updated(told))
+        await websocket.wait_closed()
+
+    async with server(open_session, opens=False) as url, RealtimeClient(url) as client:
+        await client.send(b"")
+
+
+@pytest.mark.asyncio
 async def test_a_server_that_hangs_up_before_the_session_is_unavailable() -> None:
-    async with server(say_nothing, updated=False) as url:
+    async with server(say_nothing, opens=False) as url:
         with pytest.raises(UnavailableError, match="gave no session"):
             await RealtimeClient(url).__aenter__()
 

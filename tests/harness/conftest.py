@@ -1,4 +1,4 @@
-"""Clips of a tone and servers that follow a script, for whatever plays one into the other."""
+"""Clips of a tone, and servers that follow a script or a programme, for whatever plays one into the other."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import soundfile
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK
+from websockets.frames import Close
 
 from client.events import ServerEvent
+from client.play import LoopClock
 from harness.fixtures import Fixture
+from harness.reference.behaviour import parse_query
+from harness.reference.server import PATHS, converse
 
 RATE_HZ = 16_000
 
@@ -101,3 +107,83 @@ def make_clip(tmp_path: Path) -> Callable[..., Fixture]:
         )
 
     return make
+
+
+@dataclass
+class Pipe:
+    """Both ends of a websocket; what is sent arrives at once."""
+
+    to_server: asyncio.Queue[str | bytes | None] = field(default_factory=asyncio.Queue)
+    to_client: asyncio.Queue[str | bytes | None] = field(default_factory=asyncio.Queue)
+    closed: ConnectionClosed | None = None
+
+    def close(self, reason: ConnectionClosed) -> None:
+        if self.closed is None:
+            self.closed = reason
+            self.to_server.put_nowait(None)
+            self.to_client.put_nowait(None)
+
+
+class End:
+    """One end, as far as clients and the reference server use a websocket."""
+
+    def __init__(
+        self, pipe: Pipe, incoming: asyncio.Queue[str | bytes | None], outgoing: asyncio.Queue[str | bytes | None]
+    ) -> None:
+        self._pipe = pipe
+        self._incoming = incoming
+        self._outgoing = outgoing
+
+    async def recv(self) -> str | bytes:
+        message = await self._incoming.get()
+        if message is None:
+            assert self._pipe.closed is not None
+            raise self._pipe.closed
+        return message
+
+    async def send(self, message: str | bytes) -> None:
+        if self._pipe.closed is not None:
+            raise self._pipe.closed
+        self._outgoing.put_nowait(message)
+
+    async def close(self) -> None:
+        self._pipe.close(ConnectionClosedOK(Close(1000, ""), Close(1000, ""), rcvd_then_sent=True))
+
+
+@pytest.fixture(scope="session")
+def connect_in_memory() -> Callable[[pytest.MonkeyPatch], None]:
+    """Has both clients reach the reference server, whatever they dial, without a socket: on a virtual clock too."""
+    serving: set[asyncio.Task[None]] = set()
+
+    async def open_websocket(url: str, **_settings: object) -> End:
+        pipe = Pipe()
+        task = asyncio.create_task(serve(url, pipe))
+        serving.add(task)
+        task.add_done_callback(serving.discard)
+        return End(pipe, pipe.to_client, pipe.to_server)
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("client.realtime.open_websocket", open_websocket)
+        monkeypatch.setattr("client.endpoint.open_websocket", open_websocket)
+
+    return patch
+
+
+@pytest.fixture
+def reference_in_memory(
+    connect_in_memory: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For one test."""
+    connect_in_memory(monkeypatch)
+
+
+async def serve(url: str, pipe: Pipe) -> None:
+    address = urlsplit(url)
+    wire = PATHS[address.path]()
+    end = End(pipe, pipe.to_server, pipe.to_client)
+    try:
+        broken = await converse(end, wire, parse_query(address.query), LoopClock())
+    except ConnectionClosed:
+        return
+    if broken is not None:
+        pipe.close(ConnectionClosedError(Close(1011, "the model crashed") if broken.kind == "close" else None, None))

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import firwin
 
 from harness.fixtures import available, read
 from harness.measures import clipping
@@ -33,7 +35,7 @@ def pcm(samples: Samples) -> bytes:
 
 
 def recording(pieces: Sequence[bytes], rate_hz: int = RATE_HZ, channels: int = 1) -> Recording:
-    made = Recording("en-01", "en", "realtime", 0.02, 2.0, rate_hz=rate_hz, channels=channels)
+    made = Recording("en-01", "en", "realtime", 0.02, 2.0, rate_hz=rate_hz, channels=channels, ended_s=3.0)
     made.chunks = [Chunk(2.5, piece) for piece in pieces]
     return made
 
@@ -58,16 +60,6 @@ def voices() -> list[tuple[Samples, int]]:
         clip for clip in available("recorded", ["en", "es", "ja"]) if clip.id in RECORDED
     ]
     return [(read(clip, clip.rate_hz).astype(np.float64), clip.rate_hz) for clip in chosen]
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.data())
-def test_nothing_fires_on_clean_speech_however_it_is_cut(data: st.DataObject) -> None:
-    samples, rate_hz = data.draw(st.sampled_from(voices()))
-    cuts = data.draw(st.lists(st.integers(0, samples.size), max_size=60))
-    pieces = [pcm(piece) for piece in np.split(samples, sorted(cuts))]
-    found = clipping.examine(recording(pieces, rate_hz))
-    assert [finding for finding in found.findings if finding.check != "rate"] == []
 
 
 def test_clean_noise_is_clean() -> None:
@@ -208,6 +200,117 @@ def test_a_plosive_at_a_seam_is_no_click() -> None:
     assert "click-seam" not in checks
 
 
+def two_replies(first: Samples, second: Samples, *, cancelled: bool, ended_s: float | None = 3.0) -> Clipping:
+    """Two replies of two chunks each; the first one may have been broken off."""
+    made = recording([pcm(piece) for whole in (first, second) for piece in np.split(whole, [whole.size // 2])])
+    made.chunks = [replace(chunk, reply=index // 2) for index, chunk in enumerate(made.chunks)]
+    made.cancelled = [0] if cancelled else []
+    made.ended_s = ended_s
+    return clipping.examine(made)
+
+
+def cut_at_a_crest(seconds: float = 1.0, amplitude: float = 0.3) -> Samples:
+    """A soft voice that stops where it is loudest."""
+    time = np.arange(round(seconds * RATE_HZ))
+    made: Samples = amplitude * np.cos(2 * np.pi * 150 * (time - time[-1]) / RATE_HZ)
+    return made * np.minimum(1, time / 4_800)
+
+
+def test_what_lies_between_two_replies_is_no_click() -> None:
+    found = only(two_replies(cut_at_a_crest(), speechlike(), cancelled=True), "broken-off")
+    assert (found.severity, found.chunk, found.value) == ("warn", 1, 0.3)
+    assert found.at_ms == pytest.approx(1_000, abs=0.1)
+
+
+def test_a_reply_that_ends_by_itself_in_mid_wave_is_a_click() -> None:
+    found = first(two_replies(cut_at_a_crest(), speechlike(), cancelled=False), "click-end")
+    assert (found.severity, found.chunk) == ("fail", 1)
+
+
+def test_a_reply_whose_end_was_never_told_is_broken_off() -> None:
+    found = examine(cut_at_a_crest(), [12_000])
+    assert [finding.check for finding in found.findings if finding.check != "loudness"] == ["click-end"]
+    made = recording([pcm(cut_at_a_crest())])
+    made.ended_s = None
+    assert only(clipping.examine(made), "broken-off").severity == "warn"
+    made.ended_s = 2.4  # the audio came after what was told to be the end
+    assert only(clipping.examine(made), "broken-off").chunk == 0
+
+
+def test_a_soft_end_of_what_was_broken_off_is_nothing() -> None:
+    assert two_replies(speechlike(1.0), speechlike(), cancelled=True).findings == ()
+    assert two_replies(cut_at_a_crest(amplitude=0.049), speechlike(), cancelled=True).findings == ()
+
+
+def test_what_follows_a_broken_reply_has_to_start_out_of_silence() -> None:
+    second = speechlike()
+    second[:480] += 0.2 * np.exp(-np.arange(480) / 100)
+    found = two_replies(speechlike(1.0), second, cancelled=True)
+    assert [(f.check, f.severity, f.chunk, f.at_ms) for f in found.findings] == [("click-start", "fail", 2, 1_000.0)]
+
+
+def test_two_replies_are_held_against_each_other() -> None:
+    found = two_replies(1.5 * speechlike(), 0.6 * speechlike(), cancelled=False)
+    step = only(found, "loudness-step")
+    assert (step.chunk, step.at_ms) == (2, 2_000.0)
+    assert step.value == pytest.approx(-7.96, abs=0.1)
+    assert found.seconds == 4.0
+    assert found.loudness_lufs == clipping.examine(recording([pcm(0.6 * speechlike())])).loudness_lufs
+    louder = clipping.examine(recording([pcm(1.5 * speechlike())]))
+    assert found.true_peak_dbtp == louder.true_peak_dbtp
+
+
+def test_a_part_of_a_reply_has_no_loudness() -> None:
+    found = two_replies(0.1 * speechlike(1.0), speechlike(), cancelled=True)
+    assert found.findings == ()
+    assert "broken off" in found.note
+
+
+def test_silence_between_two_replies_is_not_dead_air() -> None:
+    first_reply = np.concatenate((speechlike(), np.zeros(RATE_HZ)))
+    assert two_replies(first_reply, np.concatenate((np.zeros(RATE_HZ), speechlike())), cancelled=False).findings == ()
+
+
+# The true-peak signals of EBU Tech 3341, table 1 (cases 15 to 23): a steady tone between whose samples the crest lies,
+# and one louder period in such a tone, sampled at four offsets of a quarter of a sample. Tolerance: +0.2 / -0.4 dB.
+STEADY = [
+    (4, 0.0, 0.50, -6.0),
+    (4, 45.0, 0.50, -6.0),
+    (6, 60.0, 0.50, -6.0),
+    (8, 67.5, 0.50, -6.0),
+    (4, 45.0, 1.41, 3.0),
+]
+
+
+def faded(samples: Samples) -> Samples:
+    ramp = np.minimum(1, np.arange(samples.size) / 2_400)
+    made: Samples = samples * ramp * ramp[::-1]
+    return made
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 24_000])
+@pytest.mark.parametrize(("divisor", "phase_degrees", "amplitude", "expected_dbtp"), STEADY)
+def test_true_peak_of_a_steady_tone(
+    rate_hz: int, divisor: int, phase_degrees: float, amplitude: float, expected_dbtp: float
+) -> None:
+    phase = 2 * np.pi * np.arange(rate_hz) / divisor + np.radians(phase_degrees)
+    found = clipping.examine(recording([pcm(faded(amplitude * np.sin(phase)))], rate_hz)).true_peak_dbtp
+    assert found is not None
+    assert -0.4 <= found - expected_dbtp <= 0.2
+
+
+@pytest.mark.parametrize("offset", range(4))
+def test_true_peak_of_one_loud_period(offset: int) -> None:
+    time = np.arange(4 * RATE_HZ)
+    tone = 0.5 * np.sin(2 * np.pi * time / 24)  # a sixth of the rate, four times oversampled
+    tone[48_000:48_024] *= 2
+    smooth = np.convolve(faded(tone), firwin(255, 1 / 4), mode="same")
+    crest_dbtp = 20 * np.log10(np.abs(smooth).max())
+    found = clipping.examine(recording([pcm(smooth[offset::4])])).true_peak_dbtp
+    assert found is not None
+    assert -0.4 <= found - crest_dbtp <= 0.2
+
+
 def test_dead_air_inside_a_reply() -> None:
     samples = np.concatenate((speechlike(1.0), np.zeros(26_400), speechlike(1.0, 1)))
     found = only(examine(samples, [24_000]), "dead-air")
@@ -231,10 +334,19 @@ def test_a_wreck_is_not_listed_sample_by_sample() -> None:
     assert found.count("wrap-around") == found.count("full-scale-run") == clipping.MOST_FINDINGS
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=400), max_size=8), st.sampled_from([16_000, 24_000]), st.integers(1, 3))
 def test_any_bytes_can_be_examined(pieces: list[bytes], rate_hz: int, channels: int) -> None:
     found = clipping.examine(recording(pieces, rate_hz, channels))
     whole = sum(map(len, pieces)) // (2 * channels)
     assert found.seconds == pytest.approx(whole / rate_hz, abs=1e-6)
     assert all(finding.chunk < max(1, len(pieces)) and np.isfinite(finding.value) for finding in found.findings)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.data())
+def test_nothing_fires_on_clean_speech_however_it_is_cut(data: st.DataObject) -> None:
+    samples, rate_hz = data.draw(st.sampled_from(voices()))
+    cuts = data.draw(st.lists(st.integers(0, samples.size), max_size=60))
+    pieces = [pcm(piece) for piece in np.split(samples, sorted(cuts))]
+    found = clipping.examine(recording(pieces, rate_hz))
+    assert [finding for finding in found.findings if finding.check != "rate"] == []

@@ -130,6 +130,10 @@ def test_synthetic_clips_come_with_the_repository_and_say_so() -> None:
         ({"source": entry()["source"] | {"cut_s": [0, float("nan")]}}, "'source.cut_s'"),
         ({"source": []}, "'source'"),
         ({"language": "none", "transcript": ""}, "null"),
+        ({"word_gaps": [700, 600]}, "'word_gaps'"),
+        ({"word_gaps": [160]}, "'word_gaps'"),
+        ({"word_gaps": [700, True]}, "'word_gaps'"),
+        ({"word_gaps": 700}, "'word_gaps'"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_line(changes: dict[str, Any], told: str) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -98,6 +99,8 @@ def test_between_the_bounds_is_inconclusive(limits: gates.Gates) -> None:
     verdicts = gates.decide(limits, HEADER, turns(20, 1.9) + turns(20, 2.1))
     assert verdict(verdicts, "ttfa_s p50").verdict == "inconclusive"
     assert gates.exit_code(verdicts) == 2
+    above = verdict(gates.decide(limits, HEADER, turns(18, 1.9) + turns(22, 2.1)), "ttfa_s p50")
+    assert (above.verdict, above.value) == ("inconclusive", 2.1)
 
 
 def test_turns_without_an_answer_miss_every_latency_limit(limits: gates.Gates) -> None:
@@ -131,6 +134,26 @@ def test_few_turns_cannot_pass_a_share_but_can_fail_it(limits: gates.Gates) -> N
     assert verdict(gates.decide(limits, HEADER, turns(5, None, "error")), "no_answers", "all").verdict == "fail"
 
 
+def test_the_cold_start_stands_apart(limits: gates.Gates) -> None:
+    cold = turn(9.0)
+    rows = [replace(cold, latency=replace(cold.latency, cold=True)), *turns(20)]
+    verdicts = gates.decide(limits, HEADER, rows)
+    assert (verdict(verdicts, "ttfa_s p50").verdict, verdict(verdicts, "ttfa_s p50").n) == ("pass", 20)
+    told = verdict(verdicts, "cold start", "all")
+    assert (told.verdict, told.value) == ("not gated", 9.0)
+    assert "first audio: 9.00 s" in told.reason
+    assert verdict(verdicts, "no_answers", "all").n == 21
+    assert "cold start" not in {row.gate for row in gates.decide(limits, HEADER, turns(20))}
+
+
+def test_a_cold_start_without_an_answer_is_told_and_counted(limits: gates.Gates) -> None:
+    dead = turn(None, "no-answer")
+    rows = [replace(dead, latency=replace(dead.latency, cold=True)), *turns(40)]
+    verdicts = gates.decide(limits, HEADER, rows)
+    assert "first audio: no answer" in verdict(verdicts, "cold start", "all").reason
+    assert verdict(verdicts, "no_answers", "all").value == pytest.approx(1 / 41)
+
+
 def test_a_run_whose_sender_was_late_is_invalid(limits: gates.Gates) -> None:
     verdicts = gates.decide(limits, HEADER, turns(40) + turns(20, 9.0, "invalid"))
     assert verdict(verdicts, "valid turns", "all").verdict == "invalid"
@@ -151,6 +174,7 @@ def test_an_invalid_try_that_was_played_again_in_time_does_not_count(limits: gat
 
 def test_a_run_without_turns_is_invalid(limits: gates.Gates) -> None:
     assert gates.exit_code(gates.decide(limits, HEADER, [])) == 3
+    assert gates.exit_code(gates.decide(replace(limits, valid_share=0.0), HEADER, [])) == 3
 
 
 def test_a_language_that_was_asked_for_and_never_played_is_no_pass(limits: gates.Gates) -> None:
@@ -181,6 +205,43 @@ def test_missing_transcripts_are_never_a_pass(limits: gates.Gates) -> None:
 def test_a_transcript_counts_even_where_no_reply_came(limits: gates.Gates) -> None:
     verdicts = gates.decide(limits, HEADER, turns(30) + turns(10, None, "no-answer", errors=9))
     assert verdict(verdicts, "heard").value == pytest.approx(90 / 400)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "red", "green"), [("cut-in", "cut_ins", "no_answers"), ("error", "no_answers", "cut_ins")]
+)
+def test_cut_ins_and_missing_answers_are_counted_apart(
+    limits: gates.Gates, outcome: Outcome, red: str, green: str
+) -> None:
+    verdicts = gates.decide(limits, HEADER, turns(30) + turns(20, None, outcome))
+    assert verdict(verdicts, red, "all").verdict == "fail"
+    assert verdict(verdicts, green, "all").verdict == "pass"
+
+
+def test_words_out_of_silence_alone_make_no_rate(limits: gates.Gates) -> None:
+    out_of_silence = Words("words", Errors(0, 0, 0, 3), None, "", "thank you all", ())
+    found = verdict(gates.decide(limits, HEADER, turns(40, heard=out_of_silence)), "heard")
+    assert (found.verdict, found.reason) == ("inconclusive", "no text to compare")
+
+
+def test_speakers_are_the_blocks_where_there_are_enough(limits: gates.Gates) -> None:
+    rows = [turn(speaker=f"speaker {i % 6}", fixture_id=f"en-{i}") for i in range(30)]
+    found = verdict(gates.decide(limits, HEADER, rows), "heard")
+    assert found.n == 6
+    assert "6 speakers" in found.reason
+
+
+@pytest.mark.parametrize(("severity", "expected"), [("fail", "fail"), ("warn", "pass")])
+def test_one_bad_reply_is_one_too_many_and_a_warning_is_none(
+    limits: gates.Gates, severity: Literal["fail", "warn"], expected: str
+) -> None:
+    found = Clipping((Finding("true-peak", severity, 0, 1.0, 0.5, 0.0, "dBTP"),), 1.0, 0.5, -20.0)
+    assert verdict(gates.decide(limits, HEADER, [*turns(29), turn(clipping=found)]), "clipping").verdict == expected
+
+
+def test_without_a_reply_to_examine_nothing_is_known_of_clipping(limits: gates.Gates) -> None:
+    silent = gates.decide(limits, HEADER, turns(40, None, "no-answer", clipping=None))
+    assert verdict(silent, "clipping").verdict == "inconclusive"
 
 
 def test_few_speakers_are_said(limits: gates.Gates) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -50,26 +52,6 @@ def test_outcome(made: Recording, expected: Outcome) -> None:
     assert latency.outcome(made) == expected
 
 
-@given(
-    st.floats(0.0, 5.0),
-    st.floats(0.0, 1.0),
-    st.floats(0.011, 0.5),
-    st.sampled_from([0.02, 0.1, 1.0]),
-    st.integers(1, 4_000),
-)
-def test_first_audio_is_recovered_within_a_millisecond(
-    delay_s: float, lead_in_s: float, sound_s: float, amplitude: float, chunk_bytes: int
-) -> None:
-    """However the bytes are cut (also through samples), what is heard first is the tone."""
-    pcm = silence(lead_in_s) + tone(sound_s, amplitude)
-    at_s = END_OF_SPEECH_S + delay_s
-    found = latency.measure(
-        recording(*((at_s, pcm[start : start + chunk_bytes]) for start in range(0, len(pcm), chunk_bytes)))
-    )
-    assert found.first_byte_s == pytest.approx(delay_s, abs=1e-5)
-    assert found.ttfa_s == pytest.approx(delay_s + lead_in_s, abs=0.001)
-
-
 def test_a_gap_before_the_sound_delays_it() -> None:
     found = latency.measure(recording((3.0, silence(0.1)), (3.5, tone(0.2))))
     assert found.ttfa_s == pytest.approx(1.5, abs=1e-4)
@@ -87,7 +69,8 @@ def test_a_silent_reply_has_a_first_byte_but_no_first_audio() -> None:
 
 
 def test_a_cut_in_keeps_its_negative_latency() -> None:
-    found = latency.measure(recording((1.2, tone(0.5))))
+    found = latency.measure(recording((1.2, tone(0.5)), ended_s=2.3))
+    assert (found.ended_s, found.waterfall) == (0.3, ())
     assert found.first_byte_s == pytest.approx(-0.8)
     assert found.ttfa_s == pytest.approx(-0.8, abs=1e-3)
 
@@ -113,6 +96,28 @@ def test_playback_at_each_prebuffer() -> None:
 def test_a_reply_shorter_than_the_prebuffer_starts_when_it_is_over() -> None:
     found = latency.measure(recording((3.0, tone(0.1)), ended_s=3.4))
     assert [play.start_s for play in found.playback] == [1.0, 1.0, 1.4, 1.4]
+
+
+def test_each_reply_is_prebuffered_and_the_pause_between_two_is_no_underrun() -> None:
+    made = recording(*((at_s, tone(0.04)) for at_s in (3.0, 3.04, 5.0, 5.04, 5.18)), ended_s=5.3)
+    made.chunks = [replace(chunk, reply=int(chunk.at_s >= 5)) for chunk in made.chunks]
+    assert latency.measure(made).playback == (
+        Playback(0, 1.0, 1, 0.1),
+        Playback(60, 1.04, 1, 0.06),
+        Playback(120, 1.04, 0, 0.0),  # the first reply is shorter than that, the second one begins when it has it
+        Playback(200, 1.04, 0, 0.0),
+    )
+
+
+def test_a_reply_that_came_early_waits_for_the_one_before_it() -> None:
+    made = recording((3.0, tone(0.5)), (3.1, tone(0.04)), (3.52, tone(0.04)), ended_s=3.6)
+    made.chunks = [replace(chunk, reply=int(chunk.at_s > 3)) for chunk in made.chunks]
+    assert latency.measure(made).playback[0] == Playback(0, 1.0, 0, 0.0)
+
+
+def test_a_cold_start_is_marked() -> None:
+    assert latency.measure(recording((3.0, tone(0.1)), cold=True)).cold
+    assert not latency.measure(recording((3.0, tone(0.1)))).cold
 
 
 def test_waterfall_of_a_turn_in_order() -> None:
@@ -167,3 +172,23 @@ def test_the_bars_add_up_to_the_wait(trace: dict[str, float]) -> None:
 def test_lateness_of_the_sender_is_reported() -> None:
     found = latency.measure(recording(lateness_s=[0.001] * 99 + [0.004]))
     assert (found.sender_late_p99_s, found.sender_late_max_s) == (0.001, 0.004)
+
+
+@given(
+    st.floats(0.0, 5.0),
+    st.floats(0.0, 1.0),
+    st.floats(0.011, 0.5),
+    st.sampled_from([0.02, 0.1, 1.0]),
+    st.integers(61, 4_000),
+)
+def test_first_audio_is_recovered_within_a_millisecond(
+    delay_s: float, lead_in_s: float, sound_s: float, amplitude: float, chunk_bytes: int
+) -> None:
+    """However the bytes are cut (also through samples), what is heard first is the tone."""
+    pcm = silence(lead_in_s) + tone(sound_s, amplitude)
+    at_s = END_OF_SPEECH_S + delay_s
+    found = latency.measure(
+        recording(*((at_s, pcm[start : start + chunk_bytes]) for start in range(0, len(pcm), chunk_bytes)))
+    )
+    assert found.first_byte_s == pytest.approx(delay_s, abs=1e-5)
+    assert found.ttfa_s == pytest.approx(delay_s + lead_in_s, abs=0.001)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.normalise import normalise
@@ -24,14 +24,12 @@ def sentences(draw: st.DrawFn) -> tuple[str, str]:
     return language, draw(st.sampled_from(["", " "])).join(words)
 
 
-@settings(deadline=None)  # the first call loads the tables
 @given(LANGUAGES, st.text(max_size=60))
 def test_any_text_is_normalised_once_and_for_all(language: str, text: str) -> None:
     once = normalise(text, language)
     assert normalise(once, language) == once
 
 
-@settings(deadline=None)  # the first call loads the tables
 @given(sentences())
 def test_numbers_and_marks_are_normalised_once_and_for_all(sentence: tuple[str, str]) -> None:
     language, text = sentence
@@ -65,7 +63,6 @@ def test_japanese_voicing_is_kept(one: str, other: str) -> None:
     assert normalise(one, "ja") != normalise(other, "ja")
 
 
-@settings(deadline=None)  # the first call loads the tables
 @given(LANGUAGES, st.text(alphabet="aé가一カ.,!?;:、。，！？「」«»¿¡…—'\"()\n\t "))
 def test_no_punctuation_is_left(language: str, text: str) -> None:
     assert not set(normalise(text, language)) & set(".,!?;:、。，！？「」«»¿¡…—'\"()\n\t")

@@ -70,9 +70,37 @@ def test_a_cut_in_and_the_answer_to_the_rest_are_both_kept(make_clip, scripted_t
     ]
     recording = virtual_time.run(replay(make_clip(seconds=2.0, speech_end_s=2.0), scripted_target(script)))
     assert [chunk.at_s for chunk in recording.chunks] == pytest.approx([0.6, 2.6])
+    assert [chunk.reply for chunk in recording.chunks] == [0, 1]
+    assert recording.cancelled == []
     assert (recording.heard, recording.spoken) == ("good morning", "Yes? Hi.")
     assert recording.trace == {"a": 1.0}
     assert latency.outcome(recording) == "cut-in"
+
+
+def test_the_trace_is_that_of_the_first_reply_with_audio(make_clip, scripted_target) -> None:
+    script = [
+        (0.6, ReplyEnded({"a": 1.0}, cancelled=True)),
+        (0.9, AUDIO),
+        (1.0, ReplyEnded({"a": 2.0}, cancelled=True)),
+        (1.2, AUDIO),
+        (1.3, ReplyEnded({"a": 3.0})),
+    ]
+    recording = virtual_time.run(replay(make_clip(), scripted_target(script)))
+    assert recording.trace == {"a": 2.0}
+    assert [chunk.reply for chunk in recording.chunks] == [1, 2]
+    assert recording.cancelled == [0, 1]
+
+
+def test_without_audio_the_trace_is_kept_all_the_same(make_clip, scripted_target) -> None:
+    script = [(0.6, ReplyEnded({"a": 1.0}, cancelled=True)), (0.7, ReplyEnded(None))]
+    assert virtual_time.run(replay(make_clip(), scripted_target(script), limit_s=1.0)).trace == {"a": 1.0}
+
+
+def test_an_answer_may_begin_while_the_rest_of_the_recording_plays(make_clip, scripted_target) -> None:
+    script = [(1.0, AUDIO), (1.1, ReplyEnded())]
+    recording = virtual_time.run(replay(make_clip(seconds=2.0, speech_end_s=0.5), scripted_target(script)))
+    assert latency.outcome(recording) == "answered"
+    assert len(recording.lateness_s) <= 100  # nothing more was waited for
 
 
 def test_scripts_without_spaces_are_joined_without(make_clip, scripted_target) -> None:

@@ -38,7 +38,7 @@ TURN = TurnRow(
 VERDICT = VerdictRow("ttfa_s p50", "latency", "zh", "inconclusive", 3, "n too small", limit=1.6)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.builds(RunHeader, schema=st.just(results.SCHEMA)) | st.from_type(TurnRow) | st.from_type(VerdictRow))
 def test_a_row_survives_the_file(row: results.Row) -> None:
     line = to_line(row)
@@ -46,7 +46,6 @@ def test_a_row_survives_the_file(row: results.Row) -> None:
     assert from_line(line) == row
 
 
-@settings(deadline=None)
 @given(
     st.text(max_size=80) | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps)
 )
@@ -55,7 +54,6 @@ def test_any_line_is_a_row_or_a_clear_error(line: str) -> None:
         from_line(line)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_row_with_one_wrong_value_is_a_clear_error_or_a_row(data: st.DataObject) -> None:
     value = json.loads(data.draw(st.sampled_from([to_line(HEADER), to_line(TURN), to_line(VERDICT)])))

@@ -73,6 +73,7 @@ def test_a_run_is_measured_decided_and_reported(make_clip, scripted_target, play
     results = play(target, [make_clip("en_1"), make_clip("fr_1", "fr")])
     assert outcomes(results) == ["answered", "answered"]
     assert results.turns[0].latency.first_byte_s == pytest.approx(0.4)
+    assert [row.latency.cold for row in results.turns] == [True, False]
     assert target.languages == ["en", "fr"]
     header = results.header
     assert (header.target, header.profile, header.tier, header.languages) == (
@@ -114,6 +115,7 @@ def test_a_server_that_dies_half_way_leaves_what_was_measured_and_no_pass(make_c
         "nothing listens there",
         "not played: the server could not be reached before",
     ]
+    assert [row.latency.cold for row in results.turns] == [True, *[False] * 4]
     assert len(target.languages) == 4
     assert exit_code(results.verdicts) == 1
 
@@ -131,6 +133,12 @@ def test_whatever_the_target_raises_is_the_turns_error(make_clip, scripted_targe
     results = play(target, [make_clip("en_1"), make_clip("en_2")])
     assert outcomes(results) == ["error", "answered"]
     assert results.turns[0].error == "ZeroDivisionError: in a model"
+
+
+def test_the_cold_start_is_the_first_conversation_that_could_be_had(make_clip, scripted_target, play) -> None:
+    target = scripted_target(UnavailableError("not yet"), ANSWER)
+    results = play(target, [make_clip("en_1"), make_clip("en_2"), make_clip("en_3")])
+    assert [row.latency.cold for row in results.turns] == [False, True, False]
 
 
 def test_a_token_is_never_shown() -> None:

@@ -27,7 +27,7 @@ def fixture() -> Fixture:
 
 @pytest.fixture
 def recording(fixture: Fixture) -> Recording:
-    made = Recording(fixture.id, "fr", "realtime", 0.02, 2.0, heard=fixture.transcript, spoken="fr 10")
+    made = Recording(fixture.id, "fr", "realtime", 0.02, 2.0, ended_s=4.0, heard=fixture.transcript, spoken="fr 10")
     made.chunks = [Chunk(3.0, float_to_pcm16(read(fixture, 24_000)[:24_000]))]
     made.trace = {"pause_s": 2.2, "committed_s": math.inf}
     return made

@@ -90,7 +90,7 @@ def test_corpus_rate_draws_whole_speakers() -> None:
 
 
 def test_corpus_rate_is_the_same_each_time() -> None:
-    counts = ([1, 2, 3], [10, 11, 12], ["a", "b", "c"])
+    counts = ([n % 7 for n in range(60)], [10 + n % 11 for n in range(60)], list(range(60)))
     assert statistics.corpus_rate(*counts) == statistics.corpus_rate(*counts)
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.measures.words import Errors, Pair, compare, total
@@ -52,7 +52,6 @@ def test_words_out_of_silence_are_insertions(language: str) -> None:
     assert compare("", "...", language).alignment == ()
 
 
-@settings(deadline=None)  # the first call loads the tables
 @given(st.sampled_from(["en", "zh", "ko"]), st.text(max_size=30), st.text(max_size=30))
 def test_the_alignment_accounts_for_both_texts(language: str, reference: str, hypothesis: str) -> None:
     found = compare(reference, hypothesis, language)

@@ -383,7 +383,7 @@ def is_begin(part: str, whole: str) -> bool:
     return whole.startswith(part) and part.split()[:1] == whole.split()[:1]
 
 
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=250)
 @given(STEPS, MODELS, st.booleans())
 def test_whatever_happens_the_promises_are_kept(steps: list[Step], models: Models, stays: bool) -> None:
     call = hold(steps, models, stays=stays)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.languages import Language
@@ -63,7 +63,6 @@ def test_a_number_too_long_to_name_is_read_by_its_digits(phonemizer: Phonemizer)
     ),
     language=st.sampled_from(LANGUAGES),
 )
-@settings(deadline=None)
 def test_no_text_breaks_it(phonemizer: Phonemizer, text: str, language: Language) -> None:
     assert set(phonemizer(text, language)) <= VOCABULARY.keys()
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
@@ -17,7 +15,7 @@ from pipeline.worker import MOST_WAITING, WHENEVER, OverloadedError, Threads, Wo
 
 @asynccontextmanager
 async def working(slots: int = 1) -> AsyncIterator[Worker]:
-    worker = Worker(Threads("test", slots, niceness=5), slots=slots)
+    worker = Worker(Threads("test", slots), slots=slots)
     async with asyncio.timeout(10):
         yield worker
         await asyncio.to_thread(worker.close)
@@ -269,20 +267,10 @@ async def test_the_queue_is_bounded() -> None:
 
 @pytest.mark.asyncio
 async def test_closing_stops_what_runs() -> None:
-    worker = Worker(Threads("test", 1, niceness=5))
+    worker = Worker(Threads("test", 1))
     gate = Gate()
     running = asyncio.create_task(worker.run(gate, deadline_s=0))
     await gate.has_begun()
     await asyncio.to_thread(worker.close)
     with pytest.raises(Stopped):
         await running
-
-
-@pytest.mark.asyncio
-@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
-async def test_models_run_at_a_lower_priority_than_the_loop() -> None:
-    async with working() as worker:
-        priority = await worker.run(
-            lambda stop: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), deadline_s=0
-        )
-    assert priority == os.getpriority(os.PRIO_PROCESS, 0) + 5

@@ -19,7 +19,7 @@ NO_TURN_DETECTION = {"input": {"turn_detection": None}}
 
 def in_threads(name: str, slots: int) -> Threads:
     """For a model that blocks."""
-    return Threads(name, slots, niceness=0)
+    return Threads(name, slots)
 
 
 class HeldBack:

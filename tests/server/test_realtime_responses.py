@@ -105,7 +105,7 @@ def held() -> Iterator[Held]:
 
 
 def in_threads(name: str, slots: int) -> Threads:
-    return Threads(name, slots, niceness=0)
+    return Threads(name, slots)
 
 
 @pytest.mark.asyncio

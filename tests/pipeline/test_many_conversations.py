@@ -1,0 +1,92 @@
+"""Many conversations on one set of scripted models, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from harness.virtual_time import run
+from pipeline.audio import OUTPUT_RATE_HZ
+from pipeline.events import ReplyAudio, TurnFailed
+from pipeline.profiles import load_profile
+from pipeline.testing import Script, ScriptedCaller, scripted_engine
+
+PREBUFFER_S = 0.2
+PROFILE = load_profile("embedded")
+
+
+def first_audio_and_gaps(count: int, script: Script, profile: object = PROFILE) -> tuple[list[float], int]:
+    """So many callers in chorus: when each heard something first, and how often a reply of any ran dry."""
+
+    async def main() -> list[ScriptedCaller]:
+        engine = scripted_engine(script, profile=profile)  # type: ignore[arg-type]  # a Profile, made by `replace`
+        callers = [ScriptedCaller(engine) for _ in range(count)]
+        for caller in callers:
+            await caller.__aenter__()
+        async with asyncio.TaskGroup() as tasks:
+            for caller in callers:
+                tasks.create_task(caller.take_turn())
+        for caller in callers:
+            await caller.__aexit__(None, None, None)
+        await engine.aclose()
+        return callers
+
+    first, gaps = [], 0
+    for caller in run(main()):
+        audio = caller.all(ReplyAudio)
+        first.append(caller.at_s(audio[0]))
+        dry_s = first[-1] + PREBUFFER_S
+        for piece in audio:
+            gaps += caller.at_s(piece) > dry_s + 0.001
+            dry_s = max(dry_s, caller.at_s(piece)) + piece.samples_24k.size / OUTPUT_RATE_HZ
+    return first, gaps
+
+
+def slow_synthesis() -> Script:
+    """Alone it is more than three times as fast as it is heard, and not fast enough for four."""
+    return Script(reply=lambda messages: "One two three four five six seven eight nine ten. " * 2, sounding_s=0.03)
+
+
+def test_replies_that_are_made_side_by_side_have_a_head_start_and_no_gaps() -> None:
+    speech = replace(PROFILE.text_to_speech, head_start_s=0.0)
+    _, gaps = first_audio_and_gaps(4, slow_synthesis(), replace(PROFILE, text_to_speech=speech))
+    assert gaps > 0  # so it would be without
+    first, gaps = first_audio_and_gaps(4, slow_synthesis())
+    assert gaps == 0
+    (alone,), _ = first_audio_and_gaps(1, slow_synthesis())
+    assert max(first) - alone < 4 * 0.03 * (10 * 3 * PROFILE.text_to_speech.head_start_s + 1)
+
+
+def test_whoever_is_alone_does_not_wait_for_a_head_start() -> None:
+    speech = replace(PROFILE.text_to_speech, head_start_s=0.0)
+    with_it, _ = first_audio_and_gaps(1, slow_synthesis())
+    without_it, _ = first_audio_and_gaps(1, slow_synthesis(), replace(PROFILE, text_to_speech=speech))
+    assert with_it == without_it
+
+
+def test_a_reply_shorter_than_its_head_start_is_heard_when_all_of_it_is_made() -> None:
+    first, gaps = first_audio_and_gaps(8, Script(reply=lambda messages: "Yes.", sounding_s=0.028))
+    assert len(first) == 8
+    assert gaps == 0
+
+
+def test_a_head_start_is_no_longer_than_there_is_room_for() -> None:
+    speech = replace(PROFILE.text_to_speech, head_start_s=100.0, most_head_start_s=100.0, ahead_s=1.0)
+    script = Script(reply=lambda messages: "One two three four five six seven eight nine ten.")
+    first, _ = first_audio_and_gaps(3, script, replace(PROFILE, text_to_speech=speech))
+    assert len(first) == 3
+
+
+def test_a_synthesiser_that_hangs_before_the_head_start_is_made_fails_the_reply() -> None:
+    async def main() -> list[TurnFailed]:
+        engine = scripted_engine(script)
+        async with ScriptedCaller(engine) as one, ScriptedCaller(engine) as other:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(one.take_turn())
+                tasks.create_task(other.take_turn())
+            failed = one.all(TurnFailed) + other.all(TurnFailed)
+        await engine.aclose()
+        return failed
+
+    script = Script(reply=lambda messages: "One two three four five six seven eight.", sounding_s=25.0)
+    assert {failed.stage for failed in run(main())} == {"text_to_speech"}
