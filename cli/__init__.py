@@ -8,7 +8,7 @@ import click
 
 COMMANDS = {
     "serve": "start the speech-to-speech server",
-    "talk": "speak to a server: a recording in, its answer out",
+    "talk": "talk to a server, by microphone and loudspeaker or by files",
     "weights": "pull, list and verify the embedded models",
     "fixtures": "pull, list and verify the recordings that the gate plays",
     "gate": "play recordings through a server, measure, and decide",

@@ -1,12 +1,21 @@
-"""`s2s talk`: a recording in, the server's answer out."""
+"""`s2s talk`: a conversation by microphone and loudspeaker, or a recording in and the server's answer out."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from client.file_card import FileCard
+
+REALTIME_HINT = "headphones keep the reply out of the microphone; speak over it to interrupt it"
+ENDPOINT_HINT = "/ws is closed to the microphone while a reply is played, so nobody can interrupt it"
 
 
 @click.command()
@@ -17,11 +26,17 @@ import click
     help="The server; the path decides the protocol: /ws is the binary one, none or any other the Realtime one.",
 )
 @click.option(
-    "--file", "question", required=True, type=click.Path(path_type=Path), help="The question: a sound file of any rate."
+    "--file", "question", type=click.Path(path_type=Path), help="Ask this sound file, of any rate, in place of talking."
 )
 @click.option(
-    "--save", "reply", type=click.Path(path_type=Path, dir_okay=False), help="Where to write the answer, as WAV."
+    "--save",
+    "reply",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --file: where to write the answer, as WAV.",
 )
+@click.option("--microphone", metavar="DEVICE", help="Number or part of the name; the system's default if not given.")
+@click.option("--loudspeaker", metavar="DEVICE", help="The same.")
+@click.option("--devices", "list_devices", is_flag=True, help="List microphones and loudspeakers, and stop.")
 @click.option(
     "--language",
     default="auto",
@@ -35,63 +50,137 @@ import click
     help="The environment variable that holds the server's token.",
 )
 @click.option(
-    "--wait", "wait_s", default=120.0, show_default=True, help="Seconds to wait for a server that is still loading."
+    "--wait",
+    "wait_s",
+    default=120.0,
+    show_default=True,
+    help="Seconds to wait for a server that is still loading, and to look for one that was lost.",
 )
-@click.option("--limit", "limit_s", default=30.0, show_default=True, help="Seconds to wait for an answer.")
+@click.option("--limit", "limit_s", default=30.0, show_default=True, help="With --file: seconds to wait for an answer.")
 def talk(
-    url: str, question: Path, reply: Path | None, language: str, token_env: str, wait_s: float, limit_s: float
+    url: str,
+    question: Path | None,
+    reply: Path | None,
+    microphone: str | None,
+    loudspeaker: str | None,
+    list_devices: bool,
+    language: str,
+    token_env: str,
+    wait_s: float,
+    limit_s: float,
 ) -> None:
-    """Speak to a server: play a recording in real time, print what was heard and what is answered.
+    """Talk to a server; Ctrl-C ends the call.
+
+    The microphone and the loudspeaker need the extra [audio]; --file needs no sound card.
 
     \b
     Examples:
-      s2s talk --file question.wav --save reply.wav
+      s2s talk                                             with the default microphone and loudspeaker
+      s2s talk --devices
+      s2s talk --microphone usb --loudspeaker 4 --language fr
+      S2S_TOKEN=... s2s talk --url wss://host/v1/realtime
+      s2s talk --file question.wav --save reply.wav        without any sound card
       s2s talk --url ws://127.0.0.1:8080/ws --file question.flac
-      S2S_TOKEN=... s2s talk --url wss://host/v1/realtime --file question.wav --language fr
     """
     from rich.console import Console
 
-    from client import talk as conversation
-    from client.audio import SoundFileError, read_pcm16, save_wav
+    from cli.talk_view import TalkView
+    from client.audio import SoundFileError, from_pcm16, read_pcm16
+    from client.call import Call, CallFailedError
     from client.connection import UnavailableError
-    from client.events import Heard, ServerEvent, Spoken
+    from client.conversation import Question
+    from client.endpoint import is_endpoint_url
+    from client.file_card import FileCard
+    from client.protocols import open_client, protocol_rate_hz
+    from client.sound_card import PortAudioCard, SoundCard, SoundCardError
+
+    if reply and not question:
+        raise click.UsageError("--save writes the answer to --file; give that too")
+    if question and (microphone or loudspeaker):
+        raise click.UsageError("--file takes the place of --microphone and --loudspeaker; give the one or the others")
 
     console = Console(highlight=False)
+    files: FileCard | None = None
+    asked: Question | None = None
+    card: SoundCard
     try:
-        rate_hz = conversation.protocol_rate_hz(url)
-        pcm16 = read_pcm16(question, rate_hz)
-    except (UnavailableError, SoundFileError) as error:
+        if list_devices:
+            _list_devices(console)
+            return
+        rate_hz = protocol_rate_hz(url)
+        if question:
+            recording = from_pcm16(read_pcm16(question, rate_hz))
+            asked = Question(recording.size / rate_hz, limit_s)
+            card = files = FileCard(recording, rate_hz)
+        else:
+            card = PortAudioCard(rate_hz, microphone=microphone, loudspeaker=loudspeaker)
+    except (UnavailableError, SoundFileError, SoundCardError) as error:
         raise click.ClickException(str(error)) from None
 
-    def show(event: ServerEvent) -> None:
-        if isinstance(event, Heard):
-            console.print(f"heard: {event.text.strip()}", markup=False, soft_wrap=True)
-        elif isinstance(event, Spoken):
-            console.print(f"answer: {event.text.strip()}", markup=False, soft_wrap=True)
-
-    async def ask() -> conversation.Answer:
-        with console.status(f"connecting to {url}") as status:
-            client = conversation.open_client(
-                url, language=language, token=os.environ.get(token_env), wait_s=wait_s, on_wait=status.update
-            )
-            async with client as session:
-                status.update(f"playing {question.name}, {len(pcm16) / (2 * rate_hz):.1f} s")
-                return await conversation.talk(session, pcm16, rate_hz=rate_hz, on_event=show, limit_s=limit_s)
-
+    view = TalkView(console, url, since="the end of the file" if asked else "your last word")
+    call = Call(
+        lambda seconds: open_client(
+            url, language=language, token=os.environ.get(token_env), wait_s=seconds, on_wait=view.waits
+        ),
+        card,
+        view,
+        rate_hz=rate_hz,
+        patience_s=wait_s,
+        question=asked,
+    )
     try:
-        answer = asyncio.run(ask())
-    except UnavailableError as error:
+        with view.live(lambda: call.levels):
+            if not asked:
+                view.note(ENDPOINT_HINT if is_endpoint_url(url) else REALTIME_HINT)
+            asyncio.run(call.run())
+        if not asked:
+            view.note("the server has ended the conversation")
+    except KeyboardInterrupt:
+        if asked:
+            raise
+    except (UnavailableError, SoundCardError) as error:
         raise click.ClickException(str(error)) from None
-
-    if answer.first_audio_s is not None:
-        console.print(f"first audio {answer.first_audio_s:.2f} s after the end of the file")
-    if reply and len(answer.samples):
-        try:
-            save_wav(reply, answer.samples, answer.rate_hz)
-        except OSError as error:
-            raise click.ClickException(f"{reply} cannot be written ({error}); give another path to --save") from None
-        console.print(f"saved {len(answer.samples) / answer.rate_hz:.1f} s of answer to {reply}", markup=False)
-    if answer.failure:
-        raise click.ClickException(f"{url}: {answer.failure}")
-    if answer.first_audio_s is None:
+    except CallFailedError as error:
+        raise click.ClickException(f"{url}: {error}") from None
+    finally:
+        view.summary(call.tally)
+        if files and reply:
+            _save(files, reply, rate_hz, console)
+    if asked and not call.tally.turns:
         raise click.ClickException(f"{url} gave no answer within {limit_s:.0f} s; is there speech in {question}?")
+
+
+def _save(files: FileCard, reply: Path, rate_hz: int, console: Console) -> None:
+    from client.audio import save_wav
+
+    samples = files.played()
+    if not len(samples):
+        return
+    try:
+        save_wav(reply, samples, rate_hz)
+    except OSError as error:
+        raise click.ClickException(f"{reply} cannot be written ({error}); give another path to --save") from None
+    console.print(f"saved {len(samples) / rate_hz:.1f} s of answer to {reply}", markup=False, soft_wrap=True)
+
+
+def _list_devices(console: Console) -> None:
+    from rich.table import Table
+
+    from client.sound_card import SoundCardError, devices
+
+    found = devices()
+    if not found:
+        raise SoundCardError("this machine has no sound device; `s2s talk --file question.wav` needs none")
+    table = Table("", "device", "microphone", "loudspeaker", box=None)
+    for device in found:
+        table.add_row(
+            str(device.number),
+            device.name,
+            _usable(device.microphone_channels, device.is_default_microphone),
+            _usable(device.loudspeaker_channels, device.is_default_loudspeaker),
+        )
+    console.print(table)
+
+
+def _usable(channels: int, is_default: bool) -> str:
+    return "default" if channels and is_default else "yes" if channels else ""

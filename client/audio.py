@@ -47,3 +47,14 @@ def to_pcm16(samples: FloatArray) -> bytes:
     """Float mono samples, shape (n,), as PCM16 bytes, saturating: +1.0 and beyond become 32767."""
     pcm16: bytes = np.clip(np.rint(samples * 32_768.0), -32_768, 32_767).astype("<i2").tobytes()
     return pcm16
+
+
+def from_pcm16(pcm16: bytes) -> FloatArray:
+    """PCM16 bytes as float mono samples, shape (n,), in [-1, 1). Half a sample at the end is dropped."""
+    whole = pcm16[: len(pcm16) // 2 * 2]  # half a sample would shift all that follows into noise
+    return np.frombuffer(whole, dtype="<i2").astype(np.float32) / np.float32(32_768)
+
+
+def rms(samples: FloatArray) -> float:
+    """The root mean square of shape (n,); 0 for no samples."""
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if samples.size else 0.0

@@ -74,9 +74,3 @@ def _is_clean(samples: FloatArray, before: float) -> bool:
     # A comparison with NaN is false, so what is not finite is not clean.
     within = np.abs(samples).max() <= 1.0
     return bool(within and np.abs(np.diff(samples.astype(np.float64), prepend=before)).max() <= LARGEST_STEP)
-
-
-def safe_samples(pcm16: bytes, guard: ClipGuard) -> FloatArray:
-    """Received bytes as what a loudspeaker may get: float32, shape (n,). Half a sample at the end is dropped."""
-    whole = pcm16[: len(pcm16) // 2 * 2]  # half a sample would shift all that follows into noise
-    return guard.push(np.frombuffer(whole, dtype="<i2").astype(np.float32) / np.float32(32_768))

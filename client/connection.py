@@ -11,16 +11,45 @@ from urllib.parse import SplitResult, urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from client.events import Disconnected
+
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
 LARGEST_MESSAGE = 16 * 2**20
 """Bytes. A Realtime delta carries a few seconds of audio at most; more than this is not speech."""
 
 _NORMAL_CLOSURE = 1000
+_CLOSE_CODES = {
+    1001: "the server is leaving, or the session has lasted as long as it may",
+    1002: "the server takes what it was sent for a breach of the websocket protocol",
+    1003: "the server does not take this kind of message",
+    1007: "the server could not read what it was sent",
+    1008: "the server does not allow it",
+    1009: "a message was too big for the server",
+    1011: "the server failed",
+    1012: "the server restarts",
+    1013: "the server is overloaded",
+    1014: "the gateway got nothing from the server",
+}
+_PASSING_CODES = (1001, 1011, 1012, 1013, 1014)
+"""Close codes that say nothing against connecting again."""
+_PASSING_STATUSES = (429, 500, 502, 503, 504)
+"""The same of the answers to an upgrade: the server is full or loads, or a gateway has lost it."""
+_LONGEST_PAUSE_S = 60.0
 
 
 class UnavailableError(ConnectionError):
-    """The server cannot be reached, is not ready, or refused; the message says why and what to do."""
+    """The server cannot be reached, is not ready, or refused; the message says why and what to do.
+
+    Attributes:
+        passing: it may be otherwise soon.
+        retry_after_s: for how long the server asks to be left alone; None where it does not.
+    """
+
+    def __init__(self, message: str, *, passing: bool = False, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.passing = passing
+        self.retry_after_s = retry_after_s
 
 
 class DisconnectedError(ConnectionError):
@@ -68,13 +97,17 @@ async def open_websocket(
                 proxy=None if _is_loopback(url) else True,
             )
         except InvalidStatus as refusal:
-            pause_s = _retry_after_s(refusal)
-            if pause_s is None or loop.time() + pause_s > give_up_at:
-                raise UnavailableError(_explain_status(url, refusal, wait_s)) from refusal
+            status = refusal.response.status_code
+            asked_s = _retry_after_s(refusal)
+            pause_s = 1.0 if asked_s is None else asked_s
+            if status != 503 or loop.time() + pause_s > give_up_at:
+                raise UnavailableError(
+                    _explain_status(url, refusal, wait_s), passing=status in _PASSING_STATUSES, retry_after_s=asked_s
+                ) from refusal
             on_wait(f"{url} is still loading; {give_up_at - loop.time():.0f} s left to wait for it")
             await asyncio.sleep(pause_s)
         except (OSError, InvalidHandshake, ValueError, EOFError, ConnectionClosed) as error:
-            raise UnavailableError(_explain_error(url, error)) from error
+            raise UnavailableError(_explain_error(url, error), passing=_is_passing(error)) from error
 
 
 def split_url(url: str) -> SplitResult:
@@ -95,14 +128,25 @@ def split_url(url: str) -> SplitResult:
     return parts._replace(scheme=scheme)
 
 
-def explain_close(closed: ConnectionClosed) -> str | None:
+def disconnection(closed: ConnectionClosed) -> Disconnected | None:
     """Why the server hung up, in words; None where it simply said goodbye."""
     frame = closed.rcvd
     if frame is None:
-        return "the connection broke without a close frame: the server process or the network between died"
+        return Disconnected(
+            "the connection broke without a close frame: the server process or the network between died", again=True
+        )
     if frame.code == _NORMAL_CLOSURE:
         return None
-    return f"the server closed the connection with code {frame.code}: {frame.reason or 'no reason given'}"
+    why = frame.reason or _CLOSE_CODES.get(frame.code, "no reason given")
+    return Disconnected(
+        f"the server closed the connection with code {frame.code}: {why}", again=frame.code in _PASSING_CODES
+    )
+
+
+def explain_close(closed: ConnectionClosed) -> str:
+    """The same for whoever still had something to say."""
+    lost = disconnection(closed)
+    return "the server closed the connection" if lost is None else lost.reason
 
 
 def _is_loopback(url: str) -> bool:
@@ -115,11 +159,16 @@ def _is_loopback(url: str) -> bool:
 
 
 def _retry_after_s(refusal: InvalidStatus) -> float | None:
-    """How long the server asks to be left alone; None if it is not one that will be ready soon."""
-    if refusal.response.status_code != 503:
-        return None
-    asked = refusal.response.headers.get("Retry-After", "1")
-    return min(max(float(asked), 0.1), 10.0) if asked.isascii() and asked.isdigit() else 1.0
+    """How long the server asks to be left alone; None where it does not, or not as a number of seconds."""
+    asked = refusal.response.headers.get("Retry-After", "")
+    return min(max(float(asked), 0.1), _LONGEST_PAUSE_S) if asked.isascii() and asked.isdigit() else None
+
+
+def _is_passing(error: Exception) -> bool:
+    """A server that does not answer may be starting, and the network away; no certificate gets better by itself."""
+    if isinstance(error, ssl.SSLError):
+        return False
+    return isinstance(error, OSError | EOFError | ConnectionClosed) or isinstance(error.__cause__, EOFError)
 
 
 def _explain_status(url: str, refusal: InvalidStatus, wait_s: float) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from client.connection import DisconnectedError, explain_close, open_websocket, say_nothing, split_url
+from client.connection import DisconnectedError, disconnection, explain_close, open_websocket, say_nothing, split_url
 from client.events import Failed, ReplyAudio, ReplyEnded, ServerEvent
 
 PATH = "/ws"
@@ -65,6 +65,11 @@ class EndpointClient:
         self._poller: asyncio.Task[None]
         self._poll_due_s = 0.0
 
+    @property
+    def full_duplex(self) -> bool:
+        """The microphone is closed while a reply is played: nobody can interrupt."""
+        return False
+
     async def __aenter__(self) -> Self:
         self._websocket = await open_websocket(
             self.url, token=self._token, wait_s=self._wait_s, on_wait=self._on_wait, headers=_UPGRADE_HEADERS
@@ -91,7 +96,10 @@ class EndpointClient:
         try:
             await self._websocket.send(pcm16)
         except ConnectionClosed as closed:
-            raise DisconnectedError(explain_close(closed) or "the server closed the connection") from closed
+            raise DisconnectedError(explain_close(closed)) from closed
+
+    async def truncate(self, item: str, heard_ms: int) -> None:
+        """The protocol cannot say how much of a reply was heard."""
 
     async def events(self) -> AsyncIterator[ServerEvent]:
         """What the server says, as it arrives; ends when the connection does. Nothing a server sends makes it raise."""
@@ -99,8 +107,8 @@ class EndpointClient:
             try:
                 message = await self._websocket.recv()
             except ConnectionClosed as closed:
-                if reason := explain_close(closed):
-                    yield Failed(reason)
+                if lost := disconnection(closed):
+                    yield lost
                 return
             if event := parse_message(message):
                 yield event

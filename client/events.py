@@ -8,9 +8,25 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class ReplyAudio:
-    """Bytes of PCM16 mono exactly as received: an odd count stays odd for whoever measures it to find."""
+    """Bytes of PCM16 mono exactly as received: an odd count stays odd for whoever measures it to find.
+
+    `item` is the server's name for what they are a part of, if its protocol has names.
+    """
 
     pcm: bytes
+    item: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """The server hears the caller speak, which ends any reply that is being played."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """The caller has stopped speaking: the last word ended `at_s` seconds into what was sent; None if untold."""
+
+    at_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +61,11 @@ class Failed:
     reason: str
 
 
-ServerEvent: TypeAlias = ReplyAudio | Heard | Spoken | ReplyEnded | Failed
+@dataclass(frozen=True, slots=True)
+class Disconnected(Failed):
+    """The connection is gone, and not because its work was done. `again`: another one may fare better."""
+
+    again: bool = False
+
+
+ServerEvent: TypeAlias = ReplyAudio | SpeechStarted | SpeechStopped | Heard | Spoken | ReplyEnded | Failed

@@ -1,4 +1,4 @@
-"""Playing a recording into a conversation as a sound card would: the one sender of `s2s talk` and of the harness.
+"""Playing a recording into a conversation as a sound card would, on time: the sender of the harness.
 
 Frames of 20 ms leave on absolute deadlines, each when its last sample would have been recorded, so that nothing drifts.
 After the recording the microphone stays open and sends silence until the reply has ended.
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from client.connection import DisconnectedError
-from client.events import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, Spoken
+from client.events import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, SpeechStarted, SpeechStopped, Spoken
 
 FRAME_MS = 20
 FRAME_S = FRAME_MS / 1000
@@ -90,7 +90,7 @@ async def play(
     clock = clock or LoopClock()
     frame_bytes = 2 * rate_hz * FRAME_MS // 1000
     sent_s = len(pcm16) / (2 * rate_hz)
-    exchange = _Exchange(sent_s, sent_s if speech_end_s is None else speech_end_s, limit_s)
+    exchange = Exchange(sent_s, sent_s if speech_end_s is None else speech_end_s, limit_s)
     start_s = clock.now()
 
     def note(event: ServerEvent) -> None:
@@ -136,8 +136,14 @@ async def play(
         listener.result()
 
 
-class _Exchange:
-    """Whether there is still something to wait for."""
+class Exchange:
+    """Whether there is still something to wait for, of the answer to a recording. Times are seconds since its begin.
+
+    Args:
+        sent_s: how long the recording is.
+        speech_end_s: where the speech in it ends.
+        limit_s: how long a reply may take to begin, and fall silent.
+    """
 
     def __init__(self, sent_s: float, speech_end_s: float, limit_s: float) -> None:
         self._sent_s = sent_s
@@ -157,7 +163,7 @@ class _Exchange:
             self._settled = answered
             self._interrupted = not answered and at_s >= self._speech_end_s
             self._began_s = None
-        if not isinstance(event, Heard):
+        if not isinstance(event, Heard | SpeechStarted | SpeechStopped):
             self._quiet_since_s = max(self._speech_end_s, at_s)
 
     @property

@@ -18,8 +18,16 @@ from urllib.parse import parse_qsl, urlencode
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from client.connection import DisconnectedError, UnavailableError, explain_close, open_websocket, say_nothing, split_url
-from client.events import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, Spoken
+from client.connection import (
+    DisconnectedError,
+    UnavailableError,
+    disconnection,
+    explain_close,
+    open_websocket,
+    say_nothing,
+    split_url,
+)
+from client.events import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, SpeechStarted, SpeechStopped, Spoken
 
 PATH = "/v1/realtime"
 RATE_HZ = 24_000
@@ -27,6 +35,8 @@ SESSION_TIMEOUT_S = 10.0
 
 _AUDIO_FORMAT = {"type": "audio/pcm", "rate": RATE_HZ}
 _DEFAULT_MODEL = "s2s-gate"
+_FAR = 1e9
+"""No time of a conversation is as far away, in whatever unit."""
 
 
 class ProtocolError(ValueError):
@@ -67,6 +77,11 @@ class RealtimeClient:
         self._on_wait = on_wait
         self._websocket: ClientConnection
 
+    @property
+    def full_duplex(self) -> bool:
+        """The microphone stays open while a reply is played, and whoever speaks interrupts it."""
+        return True
+
     async def __aenter__(self) -> Self:
         self._websocket = await open_websocket(self.url, token=self._token, wait_s=self._wait_s, on_wait=self._on_wait)
         try:
@@ -76,7 +91,9 @@ class RealtimeClient:
             await self._websocket.close()
             if isinstance(error, TimeoutError):
                 raise UnavailableError(
-                    f"{self.url} left session.update unanswered for {SESSION_TIMEOUT_S:.0f} s; is it a Realtime server?"
+                    f"{self.url} left session.update unanswered for {SESSION_TIMEOUT_S:.0f} s; "
+                    "is it a Realtime server?",
+                    passing=True,
                 ) from error
             raise
         return self
@@ -92,11 +109,15 @@ class RealtimeClient:
         Raises:
             DisconnectedError: the connection is closed; `events` says why.
         """
-        append = {"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm16).decode("ascii")}
-        try:
-            await self._websocket.send(json.dumps(append))
-        except ConnectionClosed as closed:
-            raise DisconnectedError(explain_close(closed) or "the server closed the connection") from closed
+        await self._send("input_audio_buffer.append", audio=base64.b64encode(pcm16).decode("ascii"))
+
+    async def truncate(self, item: str, heard_ms: int) -> None:
+        """Say how much of a reply was heard, of which no more is played.
+
+        Raises:
+            DisconnectedError: the connection is closed; `events` says why.
+        """
+        await self._send("conversation.item.truncate", item_id=item, content_index=0, audio_end_ms=heard_ms)
 
     async def events(self) -> AsyncIterator[ServerEvent]:
         """What the server says, as it arrives; ends when the connection does. Nothing a server sends makes it raise."""
@@ -106,11 +127,17 @@ class RealtimeClient:
             except ProtocolError as error:
                 said = [Failed(str(error))]
             except ConnectionClosed as closed:
-                if reason := explain_close(closed):
-                    yield Failed(reason)
+                if lost := disconnection(closed):
+                    yield lost
                 return
             for event in said:
                 yield event
+
+    async def _send(self, kind: str, **fields: object) -> None:
+        try:
+            await self._websocket.send(json.dumps({"type": kind, **fields}))
+        except ConnectionClosed as closed:
+            raise DisconnectedError(explain_close(closed)) from closed
 
     async def _configure(self) -> None:
         """Say what is spoken, and wait until that holds, so that no audio is heard under other settings."""
@@ -136,8 +163,9 @@ class RealtimeClient:
         except ProtocolError as error:
             raise UnavailableError(f"{self.url} does not speak the Realtime protocol: {error}") from error
         except ConnectionClosed as closed:
-            reason = explain_close(closed) or "the server closed the connection"
-            raise UnavailableError(f"{self.url} gave no session ({reason}); see the server's log") from closed
+            raise UnavailableError(
+                f"{self.url} gave no session ({explain_close(closed)}); see the server's log", passing=True
+            ) from closed
 
 
 def realtime_url(url: str) -> str:
@@ -178,7 +206,12 @@ def parse_event(message: str | bytes) -> list[ServerEvent]:
     event = decode(message)
     match event["type"]:
         case "response.output_audio.delta":
-            return [ReplyAudio(_audio(event))]
+            item = event.get("item_id")
+            return [ReplyAudio(_audio(event), item if isinstance(item, str) else "")]
+        case "input_audio_buffer.speech_started":
+            return [SpeechStarted()]
+        case "input_audio_buffer.speech_stopped":
+            return [SpeechStopped(_position_s(event.get("audio_end_ms")))]
         case "response.output_audio_transcript.delta":
             return [Spoken(_text(event, "delta"))]
         case "conversation.item.input_audio_transcription.completed":
@@ -216,6 +249,13 @@ def _text(event: dict[str, Any], field: str) -> str:
     return value
 
 
+def _position_s(milliseconds: object) -> float | None:
+    """A place in the audio that was sent; None where the server names none."""
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float) or not abs(milliseconds) < _FAR:
+        return None
+    return milliseconds / 1000
+
+
 def _output_format(updated: dict[str, Any]) -> dict[str, Any] | None:
     """Type and rate of the audio that holds after `session.updated`; None where it does not say both."""
     told: Any = updated
@@ -244,5 +284,5 @@ def _trace(told: object) -> dict[str, float] | None:
     return {
         stage: float(at_s)
         for stage, at_s in told.items()
-        if isinstance(at_s, int | float) and not isinstance(at_s, bool) and abs(at_s) < 1e9
+        if isinstance(at_s, int | float) and not isinstance(at_s, bool) and abs(at_s) < _FAR
     }

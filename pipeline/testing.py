@@ -107,7 +107,8 @@ class Script:
     """What the models of a `scripted_engine` do. A sequence is used up one by one, and its last is for ever.
 
     Attributes:
-        heard: the transcript of each transcription in a pause or at an end; an exception is raised.
+        heard: the transcript of each transcription in a pause or at an end, or what makes one of the samples at 16 kHz;
+            an exception is raised.
         partly: the transcript of what is transcribed while somebody speaks.
         ends: the probability that the sentence ends there, of each of `heard`.
         completeness: what the end-of-turn model says, each time it is asked.
@@ -118,11 +119,12 @@ class Script:
         thinking_s: how long the language model takes for each word.
         speaking_s: how long the synthesiser takes before the first piece of each clause.
         sounding_s: how long it takes for each piece, 100 ms of sound.
+        pitch_hz: in which a text is spoken.
         calls: what was asked of which model, in order: `hear`, `hear partly`, `ask`, `prepare`, `think`, `speak`.
         asked: how many tokens the language model might use for each reply, and which tools.
     """
 
-    heard: Sequence[str | Exception] = ("hello",)
+    heard: Sequence[str | Exception] | Callable[[FloatArray], str] = ("hello",)
     partly: str = ""
     ends: Sequence[float] = (1.0,)
     completeness: Sequence[float | Exception] = (1.0,)
@@ -134,6 +136,7 @@ class Script:
     thinking_s: float = 0.0
     speaking_s: float = 0.0
     sounding_s: float = 0.0
+    pitch_hz: Callable[[str], float] = field(default=lambda text: 220.0)
     calls: list[tuple[str, object]] = field(default_factory=list)
     asked: list[tuple[int, Toolbox]] = field(default_factory=list)
     pace: Pace = field(default_factory=Pace)
@@ -168,6 +171,16 @@ class _Turns(Generic[T]):
         return value
 
 
+class _Heard:
+    """Transcripts that nothing of the sound decides."""
+
+    def __init__(self, texts: _Turns[str]) -> None:
+        self._texts = texts
+
+    def __call__(self, samples_16k: FloatArray) -> str:
+        return self._texts.next()
+
+
 class _ScriptedEndOfTurn:
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -182,7 +195,7 @@ class _ScriptedEndOfTurn:
 class _ScriptedSpeechToText:
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._heard = _Turns[str](script.heard)
+        self._heard = script.heard if callable(script.heard) else _Heard(_Turns[str](script.heard))
         self._ends = _Turns[float](script.ends)
         self._languages = _Turns[Language](script.language)
         self._confidence = _Turns[float](script.confidence)
@@ -196,7 +209,7 @@ class _ScriptedSpeechToText:
         self._script.calls.append(("hear" if quiet else "hear partly", draft.text if draft else None))
         if not quiet:
             return Transcript(self._script.partly, next(iter(languages)), 0.0)
-        language, text = self._languages.next(), self._heard.next()
+        language, text = self._languages.next(), self._heard(samples_16k)
         spoken = language if language in languages else next(iter(languages))
         return Transcript(text, spoken, self._ends.next(), self._confidence.next())
 
@@ -222,7 +235,7 @@ class _ScriptedLanguageModel:
 
 
 class _ScriptedTextToSpeech:
-    """Speaks any text as a soft 220 Hz tone, 50 ms a character, in pieces of 100 ms."""
+    """Speaks any text as a soft tone, 50 ms a character, in pieces of 100 ms."""
 
     def __init__(self, script: Script) -> None:
         self.voices: dict[Language, tuple[str, ...]] = dict.fromkeys(Language, ("scripted",))
@@ -232,7 +245,9 @@ class _ScriptedTextToSpeech:
         self._script.calls.append(("speak", text))
         self._script.pace.take(self._script.speaking_s)
         seconds = len(text.strip()) * _SECONDS_PER_CHARACTER / speed
-        tone = 0.1 * np.sin(2 * np.pi * 220 * np.arange(int(seconds * OUTPUT_RATE_HZ)) / OUTPUT_RATE_HZ)
+        tone = 0.1 * np.sin(
+            2 * np.pi * self._script.pitch_hz(text) * np.arange(int(seconds * OUTPUT_RATE_HZ)) / OUTPUT_RATE_HZ
+        )
         piece = int(_PIECE_S * OUTPUT_RATE_HZ)
         for start in range(0, tone.size, piece):
             self._script.pace.take(self._script.sounding_s)

@@ -30,6 +30,7 @@ from server.answers import respond, respond_json
 from server.call import Call
 from server.door import Door, RefusedError, choose_subprotocol, unavailable
 from server.endpoint import Clock, endpoint_settings, serve_endpoint
+from server.head import finish_response
 from server.limits import Limit, LimitError, Limits
 from server.logs import SESSION
 from server.metrics import Metrics
@@ -123,6 +124,7 @@ class Server:
             self._settings.host,
             self._settings.port,
             process_request=self._answer,
+            process_response=finish_response,
             select_subprotocol=choose_subprotocol,
             create_connection=cast(type[ServerConnection], connection),
             compression=None,

@@ -6,18 +6,19 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable
 from typing import Any
 
-from websockets.asyncio.server import Server, ServerConnection
+from websockets.asyncio.server import Server
 from websockets.frames import CloseCode
 from websockets.server import ServerProtocol
 from websockets.typing import Data
 
 from pipeline import ConversationSettings, Engine
+from server.head import HeadConnection
 from server.limits import Limit, LimitError, Limits
 from server.metrics import Metrics
 from server.watching import WatchedConversation
 
 
-class Call(ServerConnection):
+class Call(HeadConnection):
     """Begins as a TCP connection, of which it is not known yet whether it becomes a conversation.
 
     Attributes:

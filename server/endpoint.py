@@ -138,10 +138,14 @@ class Loudspeaker:
             await self._send_when_due(frame)
 
     async def finish(self) -> None:
-        """Play to the end, then tell `DONE`, which opens the client's microphone. A reply without sound needs none."""
+        """Play to the end, then tell `DONE`, which opens the client's microphone. A reply without sound needs none.
+
+        The client may have begun later than it is taken to: it plays from its next block on, and the network may have
+        held up the first frame, by no more than the cushion where nothing was to be noticed of it.
+        """
         await self.play(np.zeros(0, dtype=np.float32), last=True)
         if self.playing:
-            await self._wait_until(self._played_at_s)
+            await self._wait_until(self._played_at_s + self._block_s() + CUSHION_S)
             await self._websocket.send(DONE)
             self.playing = False
 
@@ -150,7 +154,10 @@ class Loudspeaker:
         self.playing = True
         # The one frame that the client would take for the end of the reply: its lowest bit is inaudible.
         await self._websocket.send(b"EONE" if frame == DONE else frame)
-        self._played_at_s = max(self._played_at_s, self._clock.now()) + self.block / INPUT_RATE_HZ
+        self._played_at_s = max(self._played_at_s, self._clock.now()) + self._block_s()
+
+    def _block_s(self) -> float:
+        return self.block / INPUT_RATE_HZ
 
     async def _wait_until(self, at_s: float) -> None:
         if (wait_s := at_s - self._clock.now()) > 0:

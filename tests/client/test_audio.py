@@ -8,11 +8,20 @@ import numpy as np
 import pytest
 import soundfile
 
-from client.audio import SoundFileError, read_pcm16, save_wav, to_pcm16
+from client.audio import SoundFileError, from_pcm16, read_pcm16, rms, save_wav, to_pcm16
 
 
 def test_full_scale_saturates() -> None:
     assert to_pcm16(np.array([1.0, 2.0, -1.0, -2.0], dtype=np.float32)) == b"\xff\x7f\xff\x7f\x00\x80\x00\x80"
+
+
+def test_half_a_sample_is_dropped() -> None:
+    assert from_pcm16(b"\x00\x40\x7f") == pytest.approx([0.5])
+
+
+def test_the_level_of_a_square_wave_is_its_height() -> None:
+    assert rms(np.tile([0.5, -0.5], 100).astype(np.float32)) == pytest.approx(0.5)
+    assert rms(np.zeros(0, np.float32)) == 0.0
 
 
 def test_a_stereo_file_of_another_rate_is_read(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
+from websockets.frames import Close
 from websockets.http11 import Request, Response
 
-from client.connection import UnavailableError, open_websocket, split_url
+from client.connection import UnavailableError, disconnection, open_websocket, split_url
 
 
 async def hang_up(_websocket: ServerConnection) -> None:
@@ -84,3 +87,56 @@ async def test_nobody_there() -> None:
 def test_what_is_no_address_is_said_so(url: str) -> None:
     with pytest.raises(UnavailableError, match="write it like ws://"):
         split_url(url)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("status", "passing"), [(401, False), (403, False), (404, False), (429, True), (502, True), (503, True)]
+)
+async def test_whether_a_refusal_may_pass_is_told_and_for_how_long_it_is_asked(status: int, passing: bool) -> None:
+    with pytest.raises(UnavailableError) as refused:
+        await dial(refusing(HTTPStatus(status), 1, Retry_After="7"))
+    assert (refused.value.passing, refused.value.retry_after_s) == (passing, 7.0)
+
+
+@pytest.mark.asyncio
+async def test_nobody_there_may_pass() -> None:
+    with pytest.raises(UnavailableError) as nobody:
+        await open_websocket("ws://127.0.0.1:1/")
+    assert nobody.value.passing
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_hangs_up_in_the_handshake_may_be_starting() -> None:
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        with pytest.raises(UnavailableError) as refused:
+            await open_websocket(f"ws://127.0.0.1:{port}/")
+    assert refused.value.passing
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "told", "again"),
+    [
+        (1001, "", "code 1001: the server is leaving", True),
+        (1008, "too fast", "code 1008: too fast", False),
+        (1011, "", "code 1011: the server failed", True),
+        (1013, "", "overloaded", True),
+        (4000, "", "code 4000: no reason given", False),
+    ],
+)
+def test_close_codes_are_explained(code: int, reason: str, told: str, again: bool) -> None:
+    lost = disconnection(ConnectionClosedError(Close(code, reason), None))
+    assert lost is not None
+    assert told in lost.reason
+    assert lost.again is again
+
+
+def test_a_connection_that_broke_may_be_made_again_and_one_that_was_over_is_not_lost() -> None:
+    broken = disconnection(ConnectionClosedError(None, None))
+    assert broken is not None
+    assert broken.again
+    assert disconnection(ConnectionClosedOK(Close(1000, ""), Close(1000, ""), True)) is None

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from client.connection import DisconnectedError
 from client.endpoint import DONE, POLL_INTERVAL_S, EndpointClient, endpoint_url, is_endpoint_url, parse_message
-from client.events import Failed, ReplyAudio, ReplyEnded
+from client.events import Disconnected, Failed, ReplyAudio, ReplyEnded
 
 Script = Callable[[ServerConnection], Awaitable[None]]
 
@@ -72,7 +72,7 @@ async def test_hostile_messages_are_failures_or_kept_as_they_are() -> None:
     assert isinstance(text, Failed)
     assert "binary" in text.reason
     assert odd == ReplyAudio(b"\1\2\3")
-    assert closed == Failed("the server closed the connection with code 1011: out of memory")
+    assert closed == Disconnected("the server closed the connection with code 1011: out of memory", again=True)
 
 
 @pytest.mark.asyncio

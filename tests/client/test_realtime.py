@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection, serve
 
 from client.connection import DisconnectedError, UnavailableError
-from client.events import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, Spoken
+from client.events import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, SpeechStarted, SpeechStopped, Spoken
 from client.realtime import ProtocolError, RealtimeClient, parse_event, realtime_url
 
 Script = Callable[[ServerConnection], Awaitable[None]]
@@ -179,6 +179,32 @@ def test_the_address_is_completed(url: str, dialled: str) -> None:
     assert realtime_url(url) == dialled
 
 
+@pytest.mark.asyncio
+async def test_what_was_heard_of_a_reply_is_told() -> None:
+    told: list[Any] = []
+
+    async def take(websocket: ServerConnection) -> None:
+        told.append(json.loads(await websocket.recv()))
+
+    async with server(take) as url, RealtimeClient(url) as client:
+        await client.truncate("item_1", 980)
+        assert [event async for event in client.events()] == []
+    truncation = {"item_id": "item_1", "content_index": 0, "audio_end_ms": 980}
+    assert told == [{"type": "conversation.item.truncate", **truncation}]
+
+
+@pytest.mark.parametrize(("told", "at_s"), [(1500, 1.5), (None, None), ("x", None), (1e300, None), (True, None)])
+def test_who_speaks_is_told(told: object, at_s: float | None) -> None:
+    assert parse_event('{"type": "input_audio_buffer.speech_started"}') == [SpeechStarted()]
+    stopped = json.dumps({"type": "input_audio_buffer.speech_stopped", "audio_end_ms": told})
+    assert parse_event(stopped) == [SpeechStopped(at_s)]
+
+
+def test_audio_has_the_name_of_its_item() -> None:
+    message = json.dumps({"type": "response.output_audio.delta", "delta": "", "item_id": "item_1"})
+    assert parse_event(message) == [ReplyAudio(b"", "item_1")]
+
+
 @pytest.mark.parametrize("status", ["completed", "cancelled", "incomplete", None])
 def test_response_done_ends_the_reply(status: str | None) -> None:
     message = json.dumps({"type": "response.done", "response": {"status": status}})
@@ -204,6 +230,8 @@ JSON_VALUES = st.recursive(
 )
 TYPES = st.sampled_from(
     [
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
         "response.output_audio.delta",
         "response.output_audio_transcript.delta",
         "conversation.item.input_audio_transcription.completed",
@@ -213,7 +241,9 @@ TYPES = st.sampled_from(
         "something.new",
     ]
 )
-FIELDS = st.sampled_from(["delta", "transcript", "error", "response", "status", "trace", "status_details"])
+FIELDS = st.sampled_from(
+    ["audio_end_ms", "item_id", "delta", "transcript", "error", "response", "status", "trace", "status_details"]
+)
 EVENTS = st.builds(
     lambda kind, fields, response: json.dumps({**fields, "response": response, "type": kind}),
     TYPES,

@@ -13,11 +13,13 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
+import numpy as np
 import psutil
 import pytest
+import soundfile
 from openai import AsyncOpenAI
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -28,6 +30,7 @@ from client.events import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, Sp
 from client.play import play
 from client.realtime import RealtimeClient
 from pipeline.weights import WeightStore
+from tests.original_client import OriginalClient, Reply
 
 pytestmark = pytest.mark.models
 
@@ -240,6 +243,61 @@ async def test_a_client_of_the_original_protocol_is_answered(server: ServerProce
     assert not answer.failed
     assert answer.ended is not None
     assert len(answer.pcm) > 16_000
+
+
+@pytest.mark.parametrize(("path", "told"), [("", "server: "), ("/ws", "no words")])
+def test_talk_asks_a_recording_and_saves_the_answer(
+    server: ServerProcess, tmp_path: Path, path: str, told: str
+) -> None:
+    reply = tmp_path / "reply.wav"
+    options = ["--url", server.websocket(path), "--file", str(CLIPS / "es-01.flac"), "--save", str(reply)]
+    talked = subprocess.run(
+        [sys.executable, "-c", "from cli import main; main()", "talk", "--language", "es", *options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert talked.returncode == 0, talked.stdout + talked.stderr
+    assert told in talked.stdout
+    assert "first sound" in talked.stdout
+    samples, rate_hz = soundfile.read(reply)
+    assert len(samples) > rate_hz
+    assert np.sqrt(np.mean(samples**2)) > 0.01
+
+
+async def call(server: ServerProcess, clip: str, block: int, questions: int) -> list[Reply]:
+    """As the original client does it, a second of silence before each question; the language is left to the server."""
+    async with (
+        connect(server.websocket("/ws?language=auto")) as websocket,
+        OriginalClient(cast(Any, websocket), block) as client,
+    ):
+        replies = []
+        for _ in range(questions):
+            await client.keep_silent(1.0)
+            replies.append(await client.ask(read_pcm16(CLIPS / f"{clip}.flac", 16_000)))
+        return replies
+
+
+def alike(one: Reply, other: Reply) -> float:
+    """How much of one reply's sound is in the other, at the shift where they agree most: 1 for the same reply."""
+    a, b = (np.frombuffer(b"".join(reply.frames), "<i2").astype(float) for reply in (one, other))
+    size = 2 ** int(np.ceil(np.log2(a.size + b.size)))
+    agreement = np.fft.irfft(np.fft.rfft(a, size) * np.conj(np.fft.rfft(b, size)))
+    return float(np.abs(agreement).max() / np.sqrt(np.sum(a**2) * np.sum(b**2)))
+
+
+@pytest.mark.asyncio
+async def test_three_original_clients_at_once_get_their_own_replies_to_two_questions_each(
+    server: ServerProcess,
+) -> None:
+    callers = [("fr-01", 512), ("es-01", 1_024), ("ko-01", 1_024)]  # whose replies are what was heard
+    alone = [(await call(server, clip, block, 1))[0] for clip, block in callers]
+    together = await asyncio.gather(*(call(server, clip, block, 2) for clip, block in callers))
+    for replies, (_, block) in zip(together, callers, strict=True):
+        for reply in replies:
+            assert {len(frame) for frame in reply.frames[:-1]} == {2 * block}
+            own = [alike(reply, one) for one in alone]
+            assert own.index(max(own)) == together.index(replies), own
 
 
 @pytest.mark.asyncio
