@@ -12,6 +12,8 @@ COMMANDS = {
     "weights": "pull, list and verify the embedded models",
     "fixtures": "pull, list and verify the recordings that the gate plays",
     "gate": "play recordings through a server, measure, and decide",
+    "deploy": "put an image onto an Inference Endpoint, where it stays if it passes the gate",
+    "nightly": "gate a server every night, and say when it has been getting worse",
 }
 
 
