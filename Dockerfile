@@ -41,6 +41,17 @@ COPY cli/__init__.py cli/weights.py ./cli/
 COPY pipeline/weights ./pipeline/weights
 RUN python -c "from cli import main; main()" weights pull --to /opt/weights
 
+# Models of the hub, for a GPU. None by default: the server then pulls what its profile needs at its first start, into
+# the volume /models. To have them in the image, gated ones included:
+#   docker build --target cuda --build-arg HUB_PROFILE=l4 --secret id=hf_token,env=HF_TOKEN .
+FROM cuda-packages AS hub-models
+ARG HUB_PROFILE=
+ENV HF_HOME=/models
+COPY --from=program /opt/program /opt/s2s
+RUN --mount=type=secret,id=hf_token,env=HF_TOKEN \
+    mkdir /models \
+    && if [ -n "${HUB_PROFILE}" ]; then /opt/s2s/bin/s2s weights pull --profile "${HUB_PROFILE}"; fi
+
 FROM base AS runtime
 ARG VERSION=0.1.0
 ARG REVISION=unknown
@@ -82,6 +93,7 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
     S2S_PROFILE=l4
 COPY --from=cuda-packages /opt/s2s /opt/s2s
 COPY --from=weights /opt/weights /opt/weights
+COPY --from=hub-models --chown=10001:10001 /models /models
 COPY --from=program /opt/program /opt/s2s
 
 FROM runtime AS cpu

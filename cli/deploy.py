@@ -125,7 +125,7 @@ def deploy(
     if context.invoked_subcommand is not None:
         return
     if image is None:
-        raise click.UsageError("--image is missing: which image shall go up? Or one of: status, pause, delete")
+        raise click.UsageError("--image is missing: which image shall go up? Or one of: status, sleep, pause, delete")
     with service(namespace) as (endpoints, token):
         from deploy.endpoints import rehearse
         from deploy.gating import MEANINGS, gate_process, meaning
@@ -204,6 +204,21 @@ def pause(name: str, namespace: str | None) -> None:
     """Pause an endpoint: it costs nothing, and answers nobody until it is deployed or resumed again."""
     with service(namespace) as (endpoints, _):
         click.echo(f"{name} is {endpoints.pause(name).state}")
+
+
+@deploy.command()
+@click.argument("name")
+@_NAMESPACE
+def sleep(name: str, namespace: str | None) -> None:
+    """Scale an endpoint to zero, or pause it if that cannot be: it costs nothing. Does nothing to one that sleeps."""
+    with service(namespace) as (endpoints, _), telling() as teller:
+        from deploy.nightly import put_to_sleep
+
+        state = endpoints.get(name).state
+        if state in ("paused", "scaledToZero"):
+            teller.say(f"{name} sleeps already: it is {state}")
+        else:
+            put_to_sleep(endpoints, name, paused=False, telling=teller)
 
 
 @deploy.command()

@@ -58,7 +58,7 @@ def awake(endpoints: Endpoints, name: str, token: str, patience: Patience, telli
         telling.say(f"waking {name}, which is {found.state}")
         yield f"{wait_until_up(endpoints, name, token, patience, telling).url}{_PATH}"
     finally:
-        _put_to_sleep(endpoints, name, paused=found.state == "paused", telling=telling)
+        put_to_sleep(endpoints, name, paused=found.state == "paused", telling=telling)
 
 
 def one_night(url: str, *, token: str | None, gate: Gate, trend: Trend, started: str, report: Path) -> NightResult:
@@ -74,7 +74,12 @@ def one_night(url: str, *, token: str | None, gate: Gate, trend: Trend, started:
     return NightResult(gated, trend.alarms())
 
 
-def _put_to_sleep(endpoints: Endpoints, name: str, *, paused: bool, telling: Telling) -> None:
+def put_to_sleep(endpoints: Endpoints, name: str, *, paused: bool, telling: Telling) -> None:
+    """Scale to zero, or pause: at once if it shall be `paused`, and otherwise if it cannot scale to zero.
+
+    Raises:
+        AwakeError: neither could be done.
+    """
     if not paused:
         try:
             endpoints.scale_to_zero(name)

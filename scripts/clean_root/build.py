@@ -24,7 +24,6 @@ _LENT_NAMES = (
     "HTTPS_PROXY",
     "NO_PROXY",
     "HF_ENDPOINT",
-    "HF_TOKEN",
 )
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -171,9 +170,8 @@ class Builder:
         return replace(image, layers=(*image.layers, layer))
 
     def _run(self, root: Path, image: Image, step: Instruction) -> None:
-        if step.flags:
-            raise DockerfileError(f"line {step.line}: RUN with {', '.join(step.flags)} cannot be carried out here")
         variables, files = lendable(os.environ)
+        variables |= _secrets(step, os.environ)
         environment = {"HOME": home_of(root, image.user), **variables, **image.arguments, **image.environment}
         command = step.exec_form() or ["/bin/sh", "-c", step.text]
         with lent(root, [*files, Path("/etc/resolv.conf")]):
@@ -190,7 +188,7 @@ class Builder:
         into = os.path.join(image.folder, target)  # noqa: PTH118 - a path in the root
         if other := step.flags.get("from"):
             for source in sources:
-                self._copy_stage(self.build(other), source, root, into)
+                self._copy_stage(self.build(other), source, root, into, owner=step.flags.get("chown"))
             return
         copied = 0
         for source in sources:
@@ -204,7 +202,7 @@ class Builder:
         if not copied:
             raise DockerfileError(f"line {step.line}: the build context has no {' or '.join(sources)}")
 
-    def _copy_stage(self, image: Image, source: str, root: Path, into: str) -> None:
+    def _copy_stage(self, image: Image, source: str, root: Path, into: str, *, owner: str | None) -> None:
         with mounted(image.folders, self._folder / "other", writable=False) as other:
             origin = other / source.lstrip("/")
             place = root / into.lstrip("/")
@@ -212,6 +210,8 @@ class Builder:
                 raise DockerfileError(f"COPY --from: there is no folder {source}")
             place.mkdir(parents=True, exist_ok=True)
             subprocess.run(["cp", "--archive", f"{origin}/.", str(place)], check=True)
+            if owner is not None:
+                subprocess.run(["chown", "--recursive", owner, str(place)], check=True)
 
 
 def lendable(environment: Mapping[str, str]) -> tuple[dict[str, str], list[Path]]:
@@ -225,6 +225,17 @@ def lendable(environment: Mapping[str, str]) -> tuple[dict[str, str], list[Path]
         if value.startswith("/") and Path(value).is_file() and Path(value) not in files:
             files.append(Path(value))
     return variables, files
+
+
+def _secrets(step: Instruction, environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a step asks for by `--mount=type=secret,env=NAME`, as far as this machine has them."""
+    asked = dict(pair.partition("=")[::2] for pair in step.flags.get("mount", "").split(",") if pair)
+    if set(step.flags) - {"mount"} or (asked and (asked.get("type") != "secret" or "env" not in asked)):
+        raise DockerfileError(
+            f"line {step.line}: of the flags of RUN only --mount=type=secret,env= is carried out here"
+        )
+    name = asked.get("env", "")
+    return {name: environment[name]} if name in environment else {}
 
 
 def _exec_form(step: Instruction) -> tuple[str, ...]:

@@ -161,6 +161,13 @@ def test_status_pause_and_delete(service: Service) -> None:
     assert "there is none of that name" in gone.output
 
 
+def test_sleep_leaves_alone_what_sleeps(service: Service) -> None:
+    service.has("demo")
+    assert invoke("sleep", "demo").exit_code == 0
+    assert invoke("sleep", "demo").exit_code == 0
+    assert service.changes() == ["POST /endpoint/me/demo/scale-to-zero"]
+
+
 def test_a_night_of_an_endpoint(service: Service, gate: list[Any], tmp_path: Path) -> None:
     service.has("demo", state="paused")
     service.states = deque(["initializing", "running"])

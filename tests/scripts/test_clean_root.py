@@ -131,6 +131,7 @@ def test_a_build_is_told_whom_to_trust_and_no_other_secret(tmp_path: Path) -> No
     bundle = tmp_path / "ca.crt"
     bundle.touch()
     here = {
+        "HF_TOKEN": "x",
         "PIP_CERT": str(bundle),
         "PIP_FIND_LINKS": str(tmp_path),
         "PIP_RETRIES": "2",
