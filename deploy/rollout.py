@@ -62,7 +62,7 @@ def roll_out(
     except RolloutError:  # refused
         raise
     except (NotUpError, ServiceError) as error:
-        raise RolloutError(f"{error}. {undo(wanted.name)}") from error
+        raise RolloutError(f"{error}; {undo(wanted.name)}") from error
     except BaseException:
         telling.say(undo(wanted.name))
         raise
