@@ -17,6 +17,8 @@ COMMANDS = {
     "compare": "two servers, or two runs: what changed",
     "baseline": "accept a run as the yardstick for later ones",
     "history": "the trend over the nights, and what changed for good",
+    "deploy": "put an image onto an Inference Endpoint, where it stays if it passes the gate",
+    "nightly": "gate a server every night, and say when it has been getting worse",
 }
 
 

@@ -15,9 +15,23 @@ import click
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all of this machine."
 )
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option(
-    "--profile", "profile_name", default="embedded", show_default=True, help="Which engines make up the cascade."
+    "--port",
+    default=8080,
+    show_default=True,
+    envvar="S2S_PORT",
+    show_envvar=True,
+    type=click.IntRange(0, 65535),
+    help="0 takes a free one.",
+)
+@click.option(
+    "--profile",
+    "profile_name",
+    default="embedded",
+    show_default=True,
+    envvar="S2S_PROFILE",
+    show_envvar=True,
+    help="Which engines make up the cascade.",
 )
 @click.option(
     "--language",
