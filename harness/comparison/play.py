@@ -90,6 +90,8 @@ class Comparing:
         return 1.0 if self.elapsed_s + pair_s > self._budget_s else self.elapsed_s / self._budget_s
 
     async def _both(self, fixture: Fixture, *, a_first: bool) -> tuple[Sample, Sample] | None:
+        if self._a.is_stored or self._b.is_stored:
+            a_first = self._a.is_stored  # so that nothing is played for which there is no turn to compare it with
         first, second = (self._a, self._b) if a_first else (self._b, self._a)
         found = await first.turn(fixture)
         other = await second.turn(fixture) if found else None

@@ -55,9 +55,16 @@ class Side(Protocol):
         """Nothing can be had from it any more."""
         ...
 
+    @property
+    def is_stored(self) -> bool:
+        """It gives what was measured before, and may have no more of a clip."""
+        ...
+
 
 class Played:
     """A side that plays."""
+
+    is_stored = False
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -74,6 +81,7 @@ class Recalled:
     """A side that gives what was measured before, clip by clip, until it has no more."""
 
     is_lost = False
+    is_stored = True
 
     def __init__(self, samples: Iterable[Sample]) -> None:
         self._left: dict[str, list[Sample]] = defaultdict(list)

@@ -159,6 +159,20 @@ def test_a_server_is_compared_with_what_is_stored(serve, answer, clips, folder: 
     assert not (tmp_path / "again" / "a").exists()
 
 
+@pytest.mark.parametrize("stored_side", ["a", "b"])
+def test_nothing_is_played_that_has_no_turn_to_be_compared_with(
+    serve, answer, clips, folder: Path, tmp_path: Path, stored_side: str
+) -> None:
+    serve({"ws://a/": [answer()], "ws://b/": [answer()]})
+    compare(A, B, clips[:6], folder, budget_s=5)
+    before = stored(folder / "a")
+    found = compare(*((before, B) if stored_side == "a" else (B, before)), clips[:6], tmp_path / "again")
+    assert found.ending is not None
+    assert found.ending.reason == "played out"
+    played = results.read(tmp_path / "again" / ("b" if stored_side == "a" else "a")).turns
+    assert len(played) == len(found.pairs) == len(before.samples)
+
+
 def test_what_differs_besides_is_refused_and_said_when_forced(
     serve, answer, clips, folder: Path, tmp_path: Path
 ) -> None:
