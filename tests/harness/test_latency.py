@@ -109,6 +109,13 @@ def test_each_reply_is_prebuffered_and_the_pause_between_two_is_no_underrun() ->
     )
 
 
+def test_a_chunk_without_a_sample_does_not_shorten_a_gap() -> None:
+    made = recording((3.0, tone(0.04)), (3.1, b""), (3.2, tone(0.04)), ended_s=3.3)
+    assert latency.measure(made).playback[0] == Playback(0, 1.0, 1, 0.16)
+    made = recording((2.9, b""), (3.0, tone(0.04)), (3.04, tone(0.04)), ended_s=3.3)
+    assert latency.measure(made).playback[0] == Playback(0, 1.0, 0, 0.0)
+
+
 def test_a_reply_that_came_early_waits_for_the_one_before_it() -> None:
     made = recording((3.0, tone(0.5)), (3.1, tone(0.04)), (3.52, tone(0.04)), ended_s=3.6)
     made.chunks = [replace(chunk, reply=int(chunk.at_s > 3)) for chunk in made.chunks]
