@@ -149,6 +149,13 @@ def test_waterfall_of_a_server_that_works_ahead() -> None:
     assert {bar.stage: bar.at_s for bar in found.waterfall}["transcript"] == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize("nonsense", [float("nan"), float("inf")])
+def test_a_stage_without_a_time_is_missing(nonsense: float) -> None:
+    bars = latency.measure(recording((3.0, tone(0.2)), trace={"pause_s": 2.3, "committed_s": nonsense})).waterfall
+    assert (bars[0].length_s, bars[1].at_s, bars[1].length_s) == (0.3, None, 0.0)
+    assert bars[-1].length_s == pytest.approx(0.7, abs=1e-5)
+
+
 def test_time_before_a_missing_stage_belongs_to_nobody() -> None:
     trace = {"pause_s": 2.2, "committed_s": 2.3, "first_sample_s": 2.8, "first_sent_s": 2.8}
     bars = {bar.stage: bar for bar in latency.measure(recording((3.0, tone(0.2)), trace=trace)).waterfall}
