@@ -155,8 +155,9 @@ def schedule(reply: Reply, start_s: float) -> tuple[npt.NDArray[np.float64], npt
     gaps_s = np.zeros(reply.ends.size)
     free_s = start_s
     for index, (arrived_s, samples) in enumerate(zip(reply.arrivals_s, reply.ends - reply.starts, strict=True)):
-        gaps_s[index] = max(0.0, arrived_s - free_s)
-        played_s[index] = max(free_s, arrived_s)
+        # One without a whole sample plays nothing, so it must not end a gap either.
+        played_s[index] = max(free_s, arrived_s) if samples else free_s
+        gaps_s[index] = played_s[index] - free_s
         free_s = played_s[index] + samples / reply.rate_hz
     return played_s, gaps_s
 
@@ -175,8 +176,7 @@ def _play(replies: Sequence[Reply], prebuffer_ms: int, recording: Recording) -> 
         start_s = max(free_s, float(reply.arrivals_s[enough[0]]) if enough.size else over_s)
         first_s = start_s if first_s is None else first_s
         played_s, gaps_s = schedule(reply, start_s)
-        inside = (reply.starts > 0) & (reply.ends > reply.starts)
-        gaps = np.concatenate((gaps, gaps_s[inside & (gaps_s > 1 / reply.rate_hz)]))
+        gaps = np.concatenate((gaps, gaps_s[gaps_s > 1 / reply.rate_hz]))
         free_s = float(played_s[-1]) + float(reply.ends[-1] - reply.starts[-1]) / reply.rate_hz
     start = _since(recording.end_of_speech_s, first_s)
     return Playback(prebuffer_ms, start, gaps.size, _rounded(float(gaps.sum())))

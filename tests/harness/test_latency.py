@@ -109,6 +109,13 @@ def test_each_reply_is_prebuffered_and_the_pause_between_two_is_no_underrun() ->
     )
 
 
+def test_a_chunk_without_a_sample_does_not_shorten_a_gap() -> None:
+    made = recording((3.0, tone(0.04)), (3.1, b""), (3.2, tone(0.04)), ended_s=3.3)
+    assert latency.measure(made).playback[0] == Playback(0, 1.0, 1, 0.16)
+    made = recording((2.9, b""), (3.0, tone(0.04)), (3.04, tone(0.04)), ended_s=3.3)
+    assert latency.measure(made).playback[0] == Playback(0, 1.0, 0, 0.0)
+
+
 def test_a_reply_that_came_early_waits_for_the_one_before_it() -> None:
     made = recording((3.0, tone(0.5)), (3.1, tone(0.04)), (3.52, tone(0.04)), ended_s=3.6)
     made.chunks = [replace(chunk, reply=int(chunk.at_s > 3)) for chunk in made.chunks]
@@ -140,6 +147,13 @@ def test_waterfall_of_a_server_that_works_ahead() -> None:
     assert lengths["first_sample"] == pytest.approx(0.1)
     assert lengths["unexplained"] == pytest.approx(0, abs=1e-5)
     assert {bar.stage: bar.at_s for bar in found.waterfall}["transcript"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("nonsense", [float("nan"), float("inf")])
+def test_a_stage_without_a_time_is_missing(nonsense: float) -> None:
+    bars = latency.measure(recording((3.0, tone(0.2)), trace={"pause_s": 2.3, "committed_s": nonsense})).waterfall
+    assert (bars[0].length_s, bars[1].at_s, bars[1].length_s) == (0.3, None, 0.0)
+    assert bars[-1].length_s == pytest.approx(0.7, abs=1e-5)
 
 
 def test_time_before_a_missing_stage_belongs_to_nobody() -> None:
