@@ -27,7 +27,7 @@ from pipeline.engine import Engine
 from pipeline.languages import Language
 from server import metrics
 from server.answers import respond, respond_json
-from server.call import Call
+from server.call import Call, Lobby
 from server.door import Door, RefusedError, choose_subprotocol, unavailable
 from server.endpoint import Clock, endpoint_settings, serve_endpoint
 from server.limits import Limit, LimitError, Limits
@@ -116,7 +116,7 @@ class Server:
 
     async def __aenter__(self) -> Self:
         limits = self._settings.limits
-        connection = partial(Call, limits=limits, metrics=self._metrics)
+        connection = partial(Call, limits=limits, metrics=self._metrics, lobby=Lobby(limits.pending))
         # TCP_NODELAY is what asyncio sets on every socket. Speech does not compress, and compressing takes time.
         self._websockets = await serve(
             self._handle,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 from pipeline import Conversation, ConversationSettings, Engine
 from pipeline.audio import INPUT_RATE_HZ, FloatArray
@@ -18,47 +18,12 @@ from pipeline.events import (
     TurnEmpty,
     TurnFailed,
 )
-from server.limits import Limit, LimitError, Limits, TooFastError
+from server.limits import Limit, LimitError, Limits
 from server.logs import TURN
 from server.metrics import Metrics
+from server.pace import Pace
 
 _log = logging.getLogger("server")
-
-
-class Pace:
-    """A client's audio against the clock: what is ahead of it drains at one second a second.
-
-    Args:
-        most_s: how much may be ahead.
-        refused_s: how much is refused before it is too much.
-        clock: seconds.
-    """
-
-    def __init__(self, most_s: float, refused_s: float, clock: Callable[[], float]) -> None:
-        self._most_s = most_s
-        self._refusable_s = refused_s
-        self._clock = clock
-        self._ahead_s = 0.0
-        self._at_s = clock()
-
-    def take(self, seconds: float) -> None:
-        """Note so much more audio.
-
-        Raises:
-            TooFastError: it is too far ahead, and must not be taken.
-            LimitError: so much was refused already that the caller has to leave.
-        """
-        now_s = self._clock()
-        self._ahead_s = max(0.0, self._ahead_s - (now_s - self._at_s))
-        self._at_s = now_s
-        if self._ahead_s + seconds <= self._most_s:
-            self._ahead_s += seconds
-            return
-        self._refusable_s -= seconds
-        why = f"audio is {self._ahead_s:.0f} s ahead of the clock"
-        if self._refusable_s < 0:
-            raise LimitError(Limit.AUDIO_AHEAD, f"{why} and more keeps coming", code=TooFastError.CODE)
-        raise TooFastError(f"{why}, {self._most_s:.0f} s are the most; this is refused, send in real time")
 
 
 class WatchedConversation(Conversation):
@@ -88,7 +53,14 @@ class _Watch:
         self._conversation = conversation
         self._metrics = metrics
         clock = asyncio.get_running_loop().time
-        self._pace = Pace(longest_turn_s + limits.audio_ahead_s, limits.refused_audio_s, clock)
+        self._pace = Pace(
+            Limit.AUDIO_AHEAD,
+            most=longest_turn_s + limits.audio_ahead_s,
+            per_s=1.0,
+            refused=limits.refused_audio_s,
+            clock=clock,
+            told=("s of audio are", "send in real time"),
+        )
         self._owed: set[int] = set()
         """Turns without their reply."""
         self._begun: set[int] = set()
