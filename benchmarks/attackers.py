@@ -24,6 +24,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 REALTIME, BINARY = "/v1/realtime", "/ws"
 _REST_S = 0.05
 _TRICKLE_S = 5.0
+_PATIENCE_S = 30.0
+"""For which a flood waits to be let go on, before it begins anew."""
 
 
 class Duty:
@@ -101,7 +103,8 @@ async def _flood(url: str, number: int, duty: Duty) -> None:
         reading = asyncio.create_task(_read_on(reader))
         while not reading.done():
             writer.write(over_and_over)
-            await asyncio.wait({reading, asyncio.ensure_future(writer.drain())}, return_when=asyncio.FIRST_COMPLETED)
+            async with asyncio.timeout(_PATIENCE_S):
+                await writer.drain()
             await duty.rest()
     finally:
         writer.transport.abort()

@@ -128,7 +128,7 @@ class Server:
             compression=None,
             open_timeout=limits.handshake_s,
             max_size=limits.frame_bytes,
-            max_queue=limits.waiting_frames,
+            max_queue=None,  # what may wait is for `Call` to say
             write_limit=limits.unsent_bytes,
             close_timeout=CLOSE_LIMIT_S / 2,
             server_header=None,

@@ -7,6 +7,7 @@ frames that are no messages (pings, and pieces of a message that never ends) and
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable
 from typing import Any
 
@@ -44,8 +45,10 @@ class Lobby:
         self._waiting.pop(call, None)
 
 
-_TAKEN_BYTES = 4096
-"""Taken apart in one go: many of the smallest frames, which one read of a socket may bring 40,000 of."""
+_TAKEN_BYTES = 1024
+"""Taken apart in one go."""
+_TAKING_S = 0.001
+"""For how long, before others get their turn: one read of a socket may bring 40,000 of the smallest frames."""
 _EVENT_BYTES = 4096
 """A longer event counts as several."""
 
@@ -90,6 +93,12 @@ class Call(ServerConnection):
             clock=self.loop.time,
             told=("events are", "send fewer"),
         )
+        self._untaken = bytearray()
+        """That have come, and have not been taken apart."""
+        self._taking = False
+        """It goes on in the next round of the event loop."""
+        self._is_at_end = False
+        """Nothing comes after what is untaken."""
         self._waiting_messages = 0
         """That have come whole, and are not being served yet."""
         self._waiting_bytes = 0
@@ -103,7 +112,7 @@ class Call(ServerConnection):
     def ended_with(self) -> int:
         """The close code of whoever closed it; 1006 where nobody did, and it was cut."""
         sent, received = self.protocol.close_sent, self.protocol.close_rcvd
-        if sent is not None and not self.protocol.close_rcvd_then_sent:
+        if sent is not None and self._is_closed_by_us():
             return sent.code
         return CloseCode.ABNORMAL_CLOSURE if received is None else received.code
 
@@ -190,9 +199,39 @@ class Call(ServerConnection):
             raise
 
     def data_received(self, data: bytes) -> None:
-        for start in range(0, len(data), _TAKEN_BYTES):
-            if self._broken is None:
-                super().data_received(data[start : start + _TAKEN_BYTES])
+        if self._broken is None:
+            self._untaken += data
+            self._take_apart()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks, the library has nothing to say
+        self._is_at_end = True
+        self._take_apart()
+        return True  # the transport stays until all that came before has been taken
+
+    def _take_apart(self) -> None:
+        """As much of what has come as there is time for now, and room."""
+        if self._taking:
+            return
+        until_s = time.perf_counter() + _TAKING_S
+        while self._untaken and not self._is_full() and time.perf_counter() < until_s:
+            piece = bytes(self._untaken[:_TAKEN_BYTES])
+            del self._untaken[:_TAKEN_BYTES]
+            super().data_received(piece)
+        if self._untaken and not self._is_full():
+            self._taking = True
+            self.loop.call_soon(self._take_more)
+        if self._is_at_end:
+            if not self._untaken:
+                super().eof_received()
+                self.transport.close()
+        elif self._untaken:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
+    def _take_more(self) -> None:
+        self._taking = False
+        self._take_apart()
 
     def process_event(self, event: Event) -> None:
         if isinstance(event, Frame) and self._broken is None:
@@ -201,11 +240,11 @@ class Call(ServerConnection):
             except LimitError as error:
                 self._break(error)
             if event.opcode in DATA_OPCODES:
+                if self._is_closed_by_us():
+                    return  # nobody will ask for it
                 self._waiting_messages += event.fin
                 self._waiting_bytes += len(event.data)
         super().process_event(event)
-        if self._is_full():
-            self.transport.pause_reading()
 
     async def __aiter__(self) -> AsyncIterator[Data]:
         async for message in super().__aiter__():
@@ -239,20 +278,23 @@ class Call(ServerConnection):
     def _take(self, message: Data) -> None:
         self._waiting_messages -= 1
         self._waiting_bytes -= len(message) if isinstance(message, bytes) else len(message.encode())
-        # The library has its own reason to make a sender wait: how many messages wait already.
-        if not self._is_full() and not self.recv_messages.paused:
-            self.transport.resume_reading()
+        self._take_apart()
 
     def _is_full(self) -> bool:
-        # A message must come to its end before it can be served.
-        full = self._waiting_messages > 0 and self._waiting_bytes > self.limits.waiting_bytes
-        return full and self._broken is None
+        """Enough waits to be served. A message must come to its end before it can be."""
+        if self._is_closed_by_us():
+            return False
+        many = self._waiting_messages > self.limits.waiting_frames
+        return many or (self._waiting_messages > 0 and self._waiting_bytes > self.limits.waiting_bytes)
+
+    def _is_closed_by_us(self) -> bool:
+        return self.protocol.close_sent is not None and not self.protocol.close_rcvd_then_sent
 
     def _break(self, error: LimitError) -> None:
         """Have whoever holds the conversation close it for this."""
         self.metrics.limits.labels(error.limit).inc()
         self._broken = error
-        self.transport.resume_reading()  # or nobody would notice that it hangs up
+        self._untaken.clear()
         if self._idle is None:
             self.transport.abort()
         else:
