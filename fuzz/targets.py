@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hypothesis import given, settings
 
 from client import realtime as client_realtime
 from client.audio import to_pcm16
 from client.clip_guard import ClipGuard, safe_samples
 from client.connection import UnavailableError, split_url
+from fuzz.callers import PATHS, STEPS, Step, run
 from harness import results
 from harness.fixtures.manifest import ManifestError, parse_manifest
 from harness.jsonlines import LineError
@@ -175,9 +177,20 @@ def loudspeaker(data: bytes) -> None:
         to_pcm16(played)
 
 
+@given(steps=STEPS, paths=PATHS)
+@settings(deadline=None, database=None)
+def _callers(steps: list[tuple[int, Step]], paths: tuple[str, str]) -> None:
+    run(steps, paths=paths)
+
+
+def callers(data: bytes) -> None:
+    """Two callers at a whole server, whose steps hypothesis makes of the bytes."""
+    _callers.hypothesis.fuzz_one_input(data)  # type: ignore[attr-defined]  # which `given` adds
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     target.__name__: target
-    for target in (event, session, items, audio, query, tokens, result, manifest, told, address, loudspeaker)
+    for target in (event, session, items, audio, query, tokens, result, manifest, told, address, loudspeaker, callers)
 }
 
 _MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a file of one fuzzing process
