@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 
 from pipeline import Conversation, ConversationSettings, Engine
 from pipeline.audio import INPUT_RATE_HZ, FloatArray
@@ -18,6 +19,7 @@ from pipeline.events import (
     TurnEmpty,
     TurnFailed,
 )
+from pipeline.lm.base import Message
 from server.limits import Limit, LimitError, Limits
 from server.logs import TURN
 from server.metrics import Metrics
@@ -43,8 +45,20 @@ class WatchedConversation(Conversation):
             yield event
             self._watch.told(event)  # whoever consumes the events has done with this one
 
+    async def respond(
+        self,
+        settings: ConversationSettings | None = None,
+        *,
+        context: Sequence[Message | int] | None = None,
+        aside: bool = False,
+    ) -> int:
+        with self._watch.asked() as begun:
+            reply = await super().respond(settings, context=context, aside=aside)
+            begun.add(reply)
+            return reply
+
     async def replied(self) -> None:
-        """Wait until no reply is under way, and none is owed to a turn that is over."""
+        """Wait until no reply is under way, and none is owed to a turn that is over or to whoever has asked for one."""
         await self._watch.replied(self.active_replies)
 
 
@@ -63,6 +77,8 @@ class _Watch:
         )
         self._owed: set[int] = set()
         """Turns without their reply."""
+        self._asked = 0
+        """Replies that were asked for, and wait for a turn to be understood before they begin."""
         self._begun: set[int] = set()
         """Replies without their end."""
         self._settled = asyncio.Event()
@@ -107,6 +123,17 @@ class _Watch:
             case ReplyDone():
                 self._reply_done(event)
 
+    @contextmanager
+    def asked(self) -> Iterator[set[int]]:
+        """While a reply is asked for; its number goes into what this gives."""
+        self._asked += 1
+        self._settled.clear()
+        try:
+            yield self._begun
+        finally:
+            self._asked -= 1
+            self._check_settled()
+
     async def replied(self, active: set[int]) -> None:
         if active:
             self._begun |= active  # of which may not have been told yet
@@ -133,5 +160,5 @@ class _Watch:
         self._check_settled()
 
     def _check_settled(self) -> None:
-        if not self._owed and not self._begun:
+        if not self._owed and not self._begun and not self._asked:
             self._settled.set()
