@@ -37,6 +37,7 @@ from server.page import page_response
 from server.realtime.connection import last_words, serve_realtime
 from server.room import Room
 from server.tokens import TokenError, Tokens
+from server.tracing import Tracing
 
 LoadEngine: TypeAlias = Callable[[Callable[[str], None]], Awaitable[Engine]]
 """Loads the engine, telling its argument what comes next."""
@@ -83,6 +84,7 @@ class Server:
         measure: finds how many conversations the engine can carry, where the limits do not say how many there may be;
             None for no limit then.
         clock: paces replies on `/ws`.
+        tracing: where traces of turns go, if anywhere; whoever opened it closes it.
 
     Attributes:
         metrics: of this server.
@@ -101,11 +103,13 @@ class Server:
         *,
         measure: Callable[[Engine], Awaitable[Capacity]] | None = None,
         clock: Clock | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._load = load
         self._measure = measure
         self._settings = settings
         self._clock = clock or Clock()
+        self._tracing = tracing
         self._door = Door(settings.tokens, settings.origins)
         self._room = Room(settings.limits)
         self.metrics = Metrics()
@@ -119,7 +123,9 @@ class Server:
 
     async def __aenter__(self) -> Self:
         limits = self._settings.limits
-        connection = partial(Call, limits=limits, metrics=self.metrics, lobby=Lobby(limits.pending))
+        connection = partial(
+            Call, limits=limits, metrics=self.metrics, lobby=Lobby(limits.pending), tracing=self._tracing
+        )
         # TCP_NODELAY is what asyncio sets on every socket. Speech does not compress, and compressing takes time.
         self._websockets = await serve(
             self._handle,

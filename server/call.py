@@ -21,6 +21,7 @@ from pipeline import ConversationSettings, Engine
 from server.limits import Limit, LimitError, Limits
 from server.metrics import Metrics
 from server.pace import Pace
+from server.tracing import Tracing
 from server.watching import WatchedConversation
 
 
@@ -70,10 +71,12 @@ class Call(ServerConnection):
         limits: Limits,
         metrics: Metrics,
         lobby: Lobby,
+        tracing: Tracing | None,
         **settings: Any,
     ) -> None:
         super().__init__(protocol, server, **settings)
         self._lobby = lobby
+        self._tracing = tracing
         self.holder: str | None = None
         self.limits = limits
         self.metrics = metrics
@@ -118,7 +121,7 @@ class Call(ServerConnection):
 
     def conversation(self, engine: Engine, settings: ConversationSettings) -> WatchedConversation:
         """The conversation that is held on this connection."""
-        self._conversation = WatchedConversation(engine, settings, self.limits, self.metrics)
+        self._conversation = WatchedConversation(engine, settings, self.limits, self.metrics, self._tracing)
         return self._conversation
 
     async def hold(self, conversing: Awaitable[None]) -> None:

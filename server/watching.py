@@ -24,6 +24,7 @@ from server.limits import Limit, LimitError, Limits
 from server.logs import TURN
 from server.metrics import Metrics
 from server.pace import Pace
+from server.tracing import Tracing
 
 _log = logging.getLogger("server")
 
@@ -31,9 +32,16 @@ _log = logging.getLogger("server")
 class WatchedConversation(Conversation):
     """Everything else is as the pipeline has it."""
 
-    def __init__(self, engine: Engine, settings: ConversationSettings, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: ConversationSettings,
+        limits: Limits,
+        metrics: Metrics,
+        tracing: Tracing | None,
+    ) -> None:
         super().__init__(engine, settings)
-        self._watch = _Watch(self, engine.profile.turns.longest_turn_s, limits, metrics)
+        self._watch = _Watch(self, engine.profile.turns.longest_turn_s, limits, metrics, tracing)
 
     async def feed(self, samples_16k: FloatArray) -> None:
         self._watch.heard(samples_16k.size / INPUT_RATE_HZ)
@@ -63,9 +71,17 @@ class WatchedConversation(Conversation):
 
 
 class _Watch:
-    def __init__(self, conversation: Conversation, longest_turn_s: float, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        longest_turn_s: float,
+        limits: Limits,
+        metrics: Metrics,
+        tracing: Tracing | None,
+    ) -> None:
         self._conversation = conversation
         self._metrics = metrics
+        self._tracing = tracing
         clock = asyncio.get_running_loop().time
         self._pace = Pace(
             Limit.AUDIO_AHEAD,
@@ -143,6 +159,8 @@ class _Watch:
     def _reply_done(self, reply: ReplyDone) -> None:
         self._metrics.replies.labels(reply.status).inc()
         self._metrics.stages(reply.trace)
+        if self._tracing is not None:
+            self._tracing.reply(reply, self._conversation.input_position_s())
         first_s, ended_s = self._first_audio_s, reply.trace.speech_end_s
         self._first_audio_s = None
         if first_s is not None and ended_s is not None:
