@@ -177,7 +177,7 @@ async def _besiege(kind: str, url: str, count: int, duty: Duty) -> None:
 @click.option("--share", default=0.2, help="Of a core, for all of them together.")
 def main(kind: str, url: str, count: int, share: float) -> None:
     """Attack a server until killed; `nothing` takes the same share of a core and leaves the server alone."""
-    os.nice(19)
+    os.setpriority(os.PRIO_PROCESS, 0, 19)
     if kind == "nothing":
         began_s = time.monotonic()
         while True:
