@@ -1,23 +1,5 @@
 """What one caller, and all of them, may ask of the server. Each limit has a name, under which /metrics counts its hits.
-
-| name | field | whoever hits it |
-|---|---|---|
-| `sessions` | `sessions` | is answered 503 with `Retry-After`, before the upgrade |
-| `sessions_per_token` | `sessions_per_token` | is answered 503 with `Retry-After`, before the upgrade |
-| `pending` | `pending` | is cut: the connection that has been without an upgrade for longest |
-| `handshake` | `handshake_s` | is cut |
-| `frame` | `frame_bytes` | is closed with 1009 |
-| `frames` | `frames_per_s`, `frames_at_once` | is closed with 1008; Realtime tells `rate_limit_exceeded` first |
-| `event` | `event_bytes`, `event_parts` | Realtime: `event_too_large` |
-| `events` | `events_per_s`, `events_at_once`, `refused_events` | Realtime: `rate_limit_exceeded`, then 1008 |
-| `items` | `items`, `items_bytes` | Realtime: the oldest goes, with `conversation.item.deleted` |
-| `tools` | `MOST_TOOLS`, `MOST_TOOL_BYTES` | Realtime: `too_many_tools` |
-| `responses` | `MOST_AT_ONCE` | Realtime: `too_many_responses` |
-| `uncommitted` | `longest_turn_s` of the profile | Realtime: `input_audio_buffer_full` |
-| `audio_ahead` | `audio_ahead_s`, `refused_audio_s` | Realtime: `rate_limit_exceeded`, then 1008; `/ws`: 1008 at once |
-| `idle` | `idle_s` | is closed with 1001; Realtime tells `session_idle` first |
-| `duration` | `duration_s` | is closed with 1001; Realtime tells `session_expired` first |
-| `slow_reader` | `slow_reader_s` | is cut |
+What whoever hits one is told stands in docs/operating.md.
 """
 
 from __future__ import annotations

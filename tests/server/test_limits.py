@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -268,3 +270,9 @@ async def test_audio_ahead_on_the_binary_route_is_closed(running: Any) -> None:
         assert code == 1008
         assert "ahead of the clock" in reason
         assert await hits(server) == {"audio_ahead": 1}
+
+
+def test_every_limit_is_in_the_operators_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+    table = page.partition("## Limits")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [*Limit]
