@@ -104,16 +104,16 @@ async def test_a_recording_of_a_minute_and_a_half_in_frames_of_20_ms_is_not_a_fl
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    "event",
+    ("limits", "event"),
     [
-        {"type": "session.update", "session": {"instructions": "x" * 2_000}},
-        {"type": "session.update", "session": {"noise_reduction": [[]] * 600}},
-        {"type": "conversation.item.create", "item": {"content": [{"type": "nothing"}] * 600}},
+        (Limits(event_bytes=1_000), {"type": "session.update", "session": {"instructions": "x" * 2_000}}),
+        (Limits(event_bytes=1_000), {"type": "conversation.item.create", "item": {"content": [{}] * 600}}),
+        (Limits(event_parts=500), {"type": "session.update", "session": {"noise_reduction": [[]] * 600}}),
     ],
-    ids=["long", "of many values", "wrong in many places"],
+    ids=["long", "long, of many values", "of many values"],
 )
-async def test_event(running: Any, talk: Any, question: Any, event: dict[str, Any]) -> None:
-    async with running(limits=Limits(event_bytes=1_000, event_parts=1_000)) as server, talk(server) as talker:
+async def test_event(running: Any, talk: Any, question: Any, limits: Limits, event: dict[str, Any]) -> None:
+    async with running(limits=limits) as server, talk(server) as talker:
         await talker.websocket.send(json.dumps(event))
         error = (await talker.until("error"))["error"]
         assert error["code"] == "event_too_large"
