@@ -11,6 +11,7 @@ from pipeline.engine import Engine
 from pipeline.lm.base import Message
 from pipeline.testing import Script, scripted_engine
 from server.app import Server, ServerSettings
+from server.logs import log_to_stderr
 from server.signals import serve_until_signalled
 
 PROGRAM = ("-m", "benchmarks.scripted_server")
@@ -30,6 +31,7 @@ def main(host: str, port: int) -> None:
     async def load(on_loading: Callable[[str], None]) -> Engine:
         return scripted_engine(Script(reply=reply))
 
+    log_to_stderr("text")
     server = Server(load, ServerSettings(host=host, port=port))
     asyncio.run(serve_until_signalled(server, lambda server: None, lambda: None))
 

@@ -115,7 +115,8 @@ def serve(
     ended; a second one ends it at once.
 
     Whoever reaches it may talk to it, unless there are tokens: S2S_TOKENS, or --token-file. Without them, listen on
-    nothing but this machine. For operators: /ready (is it, for how many, why not) and /metrics (for Prometheus).
+    nothing but this machine. For operators: /ready (is it, for how many, why not), /metrics (for Prometheus), and
+    traces of turns where OTEL_EXPORTER_OTLP_ENDPOINT names a collector; docs/operating.md has it all.
 
     \b
     Then speak to it:
@@ -129,6 +130,7 @@ def serve(
         from server.logs import log_to_stderr
         from server.signals import serve_until_signalled
         from server.tokens import VARIABLE, TokenError, Tokens
+        from server.tracing import TracingError, open_tracing
     except ImportError as error:
         raise click.ClickException(
             f"{error}; the server's packages come with `pip install 's2s-gate[server]'`"
@@ -146,7 +148,8 @@ def serve(
         one = parse_language(language)
         profile = load_profile(profile_name)
         tokens = Tokens(os.environ.get(VARIABLE, ""), token_file)
-    except (ValueError, ProfileError, TokenError) as error:
+        tracing = open_tracing(os.environ)
+    except (ValueError, ProfileError, TokenError, TracingError) as error:
         raise click.ClickException(str(error)) from None
     if lm == "echo":
         profile = profile.with_echo()
@@ -159,6 +162,8 @@ def serve(
         click.echo(f"ready: ws://{at}/v1/realtime  ws://{at}/ws  http://{at}/health")
 
     def leave() -> None:
+        if tracing is not None:
+            tracing.close()
         # The process ends here: a model in the midst of loading cannot be cancelled, and letting native libraries go
         # one by one can take longer than whoever sent the signal waits.
         os._exit(0)
@@ -177,7 +182,7 @@ def serve(
         origins=origins,
         drain_s=drain_limit,
     )
-    server = Server(load, settings, measure=measure)
+    server = Server(load, settings, measure=measure, tracing=tracing)
     try:
         asyncio.run(serve_until_signalled(server, announce, leave))
     except (MissingExtraError, ModelProcessError, ProfileError, WeightsError) as error:

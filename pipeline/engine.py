@@ -201,8 +201,10 @@ class Engine:
 
     async def aclose(self) -> None:
         """Stop what runs, drop what waits, and let the models go."""
-        # Together, or a job that hangs would keep its worker from being closed.
-        await asyncio.gather(asyncio.to_thread(self._workers.close), asyncio.to_thread(self._models.close))
+        closing = [self._workers.close]
+        if self._models.processes:  # together, or a job that hangs would keep its worker from being closed
+            closing.append(self._models.close)
+        await asyncio.gather(*map(asyncio.to_thread, closing))
 
 
 def _now_s() -> float:

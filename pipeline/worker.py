@@ -72,6 +72,15 @@ class Threads:
         self._pool.shutdown(wait=True)
 
 
+def _as_failure(error: BaseException | None) -> Exception | None:
+    """A library that means to end the process must not: the event loop would end with whatever it is raised to."""
+    if error is None or isinstance(error, Exception):
+        return error
+    failure = RuntimeError(f"the model raised {type(error).__name__}: {error}")
+    failure.__cause__ = error
+    return failure
+
+
 _END = object()
 
 
@@ -90,7 +99,7 @@ class _Job:
         self.stop = Stop()
         # Bounded by what one job can make: a clause of speech, a reply of a few dozen tokens.
         self.pieces: asyncio.Queue[object] = asyncio.Queue()
-        self.failure: BaseException | None = None
+        self.failure: Exception | None = None
         self.over = False
         """Nothing of it is left to run; otherwise it has made room, or has not begun."""
         self._produce = produce
@@ -239,7 +248,7 @@ class Worker:
     def _ended(self, job: _Job, future: asyncio.Future[None]) -> None:
         self._free += 1
         self._running.discard(job)
-        job.failure = Stopped() if future.cancelled() else future.exception()
+        job.failure = Stopped() if future.cancelled() else _as_failure(future.exception())
         if job.failure is None and not job.over and not self._closed:
             self._queue(job)
         else:

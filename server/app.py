@@ -27,7 +27,7 @@ from pipeline.engine import Engine
 from pipeline.languages import Language
 from server import metrics
 from server.answers import respond, respond_json
-from server.call import Call
+from server.call import Call, Lobby
 from server.door import Door, RefusedError, choose_subprotocol, unavailable
 from server.endpoint import Clock, endpoint_settings, serve_endpoint
 from server.head import finish_response
@@ -38,6 +38,7 @@ from server.page import page_response
 from server.realtime.connection import last_words, serve_realtime
 from server.room import Room
 from server.tokens import TokenError, Tokens
+from server.tracing import Tracing
 
 LoadEngine: TypeAlias = Callable[[Callable[[str], None]], Awaitable[Engine]]
 """Loads the engine, telling its argument what comes next."""
@@ -84,6 +85,10 @@ class Server:
         measure: finds how many conversations the engine can carry, where the limits do not say how many there may be;
             None for no limit then.
         clock: paces replies on `/ws`.
+        tracing: where traces of turns go, if anywhere; whoever opened it closes it.
+
+    Attributes:
+        metrics: of this server.
 
     Raises (on entering):
         OSError: the port is taken, or the host is not of this machine.
@@ -99,14 +104,16 @@ class Server:
         *,
         measure: Callable[[Engine], Awaitable[Capacity]] | None = None,
         clock: Clock | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._load = load
         self._measure = measure
         self._settings = settings
         self._clock = clock or Clock()
+        self._tracing = tracing
         self._door = Door(settings.tokens, settings.origins)
         self._room = Room(settings.limits)
-        self._metrics = Metrics()
+        self.metrics = Metrics()
         self._what_loads = "starting"
         self._engine: Engine | None = None
         self._draining = False
@@ -117,7 +124,9 @@ class Server:
 
     async def __aenter__(self) -> Self:
         limits = self._settings.limits
-        connection = partial(Call, limits=limits, metrics=self._metrics)
+        connection = partial(
+            Call, limits=limits, metrics=self.metrics, lobby=Lobby(limits.pending), tracing=self._tracing
+        )
         # TCP_NODELAY is what asyncio sets on every socket. Speech does not compress, and compressing takes time.
         self._websockets = await serve(
             self._handle,
@@ -130,7 +139,7 @@ class Server:
             compression=None,
             open_timeout=limits.handshake_s,
             max_size=limits.frame_bytes,
-            max_queue=limits.waiting_frames,
+            max_queue=None,  # what may wait is for `Call` to say
             write_limit=limits.unsent_bytes,
             close_timeout=CLOSE_LIMIT_S / 2,
             server_header=None,
@@ -246,9 +255,9 @@ class Server:
                         HTTPStatus.NOT_FOUND, f"nothing is served at {path!r}; there are: {ROUTES}\n"
                     )
         except RefusedError as refused:
-            self._metrics.refusals.labels(refused.status.value).inc()
+            self.metrics.refusals.labels(refused.status.value).inc()
             if refused.limit:
-                self._metrics.limits.labels(refused.limit).inc()
+                self.metrics.limits.labels(refused.limit).inc()
             response = connection.respond(refused.status, refused.text)
             response.headers.update(refused.headers)
             return response
@@ -306,12 +315,12 @@ class Server:
     def _expose(self, connection: ServerConnection) -> Response:
         """The metrics, as Prometheus reads them."""
         most = self._room.most
-        self._metrics.ready.set(self.state == "ready")
-        self._metrics.sessions.set(self.sessions)
-        self._metrics.capacity.set(math.inf if most is None else most)
+        self.metrics.ready.set(self.state == "ready")
+        self.metrics.sessions.set(self.sessions)
+        self.metrics.capacity.set(math.inf if most is None else most)
         if self._engine is not None:
-            self._metrics.workers(self._engine.jobs())
-        return respond(connection, HTTPStatus.OK, self._metrics.text(), metrics.CONTENT_TYPE)
+            self.metrics.workers(self._engine.jobs())
+        return respond(connection, HTTPStatus.OK, self.metrics.text(), metrics.CONTENT_TYPE)
 
     def _why_not_ready(self) -> str:
         if self._draining:
@@ -329,7 +338,7 @@ class Server:
         started = time.monotonic()
         SESSION.set(next(self._numbers))
         self._active.add(call)
-        self._metrics.opened.labels(path).inc()
+        self.metrics.opened.labels(path).inc()
         _log.info("%s opened%s, %d in all", path, f" by {call.holder}" if call.holder else "", self.sessions)
         try:
             if path in ENDPOINT_PATHS:
@@ -340,7 +349,7 @@ class Server:
             await self._close_for(_leaf(limits), call, path)
         except* Exception:
             _log.exception("failed")
-            self._metrics.errors.labels("server_failed").inc()
+            self.metrics.errors.labels("server_failed").inc()
             await call.close(CloseCode.INTERNAL_ERROR, "the server failed; its log says why")
         finally:
             self._active.discard(call)
@@ -348,10 +357,10 @@ class Server:
             await call.close()
             code = call.ended_with
             if code == CloseCode.MESSAGE_TOO_BIG:
-                self._metrics.limits.labels(Limit.FRAME).inc()
+                self.metrics.limits.labels(Limit.FRAME).inc()
             # A client may close with any code that it makes up.
-            self._metrics.closed.labels(code if code in _CLOSE_CODES else "other").inc()
-            self._metrics.session_seconds.observe(lasted_s)
+            self.metrics.closed.labels(code if code in _CLOSE_CODES else "other").inc()
+            self.metrics.session_seconds.observe(lasted_s)
             _log.info("closed (%s) after %.1f s", code, lasted_s)
 
     async def _close_for(self, error: LimitError, call: Call, path: str) -> None:

@@ -43,6 +43,10 @@ class TextFormatter(logging.Formatter):
         record.ids = f" [{' '.join(ids)}]" if ids else ""
         return super().format(record)
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is the library's
+        """One line, whatever is in it: nobody writes lines of his own into the log."""
+        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in super().formatMessage(record))
+
 
 class JsonFormatter(logging.Formatter):
     """One object a line: `time` (RFC 3339, UTC), `level`, `logger`, `message`, `session` and `turn` where there is one,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 
 from pipeline import Conversation, ConversationSettings, Engine
 from pipeline.audio import INPUT_RATE_HZ, FloatArray
@@ -18,55 +19,29 @@ from pipeline.events import (
     TurnEmpty,
     TurnFailed,
 )
-from server.limits import Limit, LimitError, Limits, TooFastError
+from pipeline.lm.base import Message
+from server.limits import Limit, LimitError, Limits
 from server.logs import TURN
 from server.metrics import Metrics
+from server.pace import Pace
+from server.tracing import Tracing
 
 _log = logging.getLogger("server")
-
-
-class Pace:
-    """A client's audio against the clock: what is ahead of it drains at one second a second.
-
-    Args:
-        most_s: how much may be ahead.
-        refused_s: how much is refused before it is too much.
-        clock: seconds.
-    """
-
-    def __init__(self, most_s: float, refused_s: float, clock: Callable[[], float]) -> None:
-        self._most_s = most_s
-        self._refusable_s = refused_s
-        self._clock = clock
-        self._ahead_s = 0.0
-        self._at_s = clock()
-
-    def take(self, seconds: float) -> None:
-        """Note so much more audio.
-
-        Raises:
-            TooFastError: it is too far ahead, and must not be taken.
-            LimitError: so much was refused already that the caller has to leave.
-        """
-        now_s = self._clock()
-        self._ahead_s = max(0.0, self._ahead_s - (now_s - self._at_s))
-        self._at_s = now_s
-        if self._ahead_s + seconds <= self._most_s:
-            self._ahead_s += seconds
-            return
-        self._refusable_s -= seconds
-        why = f"audio is {self._ahead_s:.0f} s ahead of the clock"
-        if self._refusable_s < 0:
-            raise LimitError(Limit.AUDIO_AHEAD, f"{why} and more keeps coming", code=TooFastError.CODE)
-        raise TooFastError(f"{why}, {self._most_s:.0f} s are the most; this is refused, send in real time")
 
 
 class WatchedConversation(Conversation):
     """Everything else is as the pipeline has it."""
 
-    def __init__(self, engine: Engine, settings: ConversationSettings, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: ConversationSettings,
+        limits: Limits,
+        metrics: Metrics,
+        tracing: Tracing | None,
+    ) -> None:
         super().__init__(engine, settings)
-        self._watch = _Watch(self, engine.profile.turns.longest_turn_s, limits, metrics)
+        self._watch = _Watch(self, engine.profile.turns.longest_turn_s, limits, metrics, tracing)
 
     async def feed(self, samples_16k: FloatArray) -> None:
         self._watch.heard(samples_16k.size / INPUT_RATE_HZ)
@@ -78,19 +53,48 @@ class WatchedConversation(Conversation):
             yield event
             self._watch.told(event)  # whoever consumes the events has done with this one
 
+    async def respond(
+        self,
+        settings: ConversationSettings | None = None,
+        *,
+        context: Sequence[Message | int] | None = None,
+        aside: bool = False,
+    ) -> int:
+        with self._watch.asked() as begun:
+            reply = await super().respond(settings, context=context, aside=aside)
+            begun.add(reply)
+            return reply
+
     async def replied(self) -> None:
-        """Wait until no reply is under way, and none is owed to a turn that is over."""
+        """Wait until no reply is under way, and none is owed to a turn that is over or to whoever has asked for one."""
         await self._watch.replied(self.active_replies)
 
 
 class _Watch:
-    def __init__(self, conversation: Conversation, longest_turn_s: float, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        conversation: Conversation,
+        longest_turn_s: float,
+        limits: Limits,
+        metrics: Metrics,
+        tracing: Tracing | None,
+    ) -> None:
         self._conversation = conversation
         self._metrics = metrics
+        self._tracing = tracing
         clock = asyncio.get_running_loop().time
-        self._pace = Pace(longest_turn_s + limits.audio_ahead_s, limits.refused_audio_s, clock)
+        self._pace = Pace(
+            Limit.AUDIO_AHEAD,
+            most=longest_turn_s + limits.audio_ahead_s,
+            per_s=1.0,
+            refused=limits.refused_audio_s,
+            clock=clock,
+            told=("s of audio are", "send in real time"),
+        )
         self._owed: set[int] = set()
         """Turns without their reply."""
+        self._asked = 0
+        """Replies that were asked for, and wait for a turn to be understood before they begin."""
         self._begun: set[int] = set()
         """Replies without their end."""
         self._settled = asyncio.Event()
@@ -135,6 +139,17 @@ class _Watch:
             case ReplyDone():
                 self._reply_done(event)
 
+    @contextmanager
+    def asked(self) -> Iterator[set[int]]:
+        """While a reply is asked for; its number goes into what this gives."""
+        self._asked += 1
+        self._settled.clear()
+        try:
+            yield self._begun
+        finally:
+            self._asked -= 1
+            self._check_settled()
+
     async def replied(self, active: set[int]) -> None:
         if active:
             self._begun |= active  # of which may not have been told yet
@@ -144,6 +159,8 @@ class _Watch:
     def _reply_done(self, reply: ReplyDone) -> None:
         self._metrics.replies.labels(reply.status).inc()
         self._metrics.stages(reply.trace)
+        if self._tracing is not None:
+            self._tracing.reply(reply, self._conversation.input_position_s())
         first_s, ended_s = self._first_audio_s, reply.trace.speech_end_s
         self._first_audio_s = None
         if first_s is not None and ended_s is not None:
@@ -161,5 +178,5 @@ class _Watch:
         self._check_settled()
 
     def _check_settled(self) -> None:
-        if not self._owed and not self._begun:
+        if not self._owed and not self._begun and not self._asked:
             self._settled.set()

@@ -7,13 +7,15 @@ import json
 from contextlib import suppress
 from urllib.parse import parse_qs
 
+from websockets.typing import Data
+
 from pipeline.conversation import Conversation
 from pipeline.engine import Engine
 from pipeline.errors import AudioBufferFullError, NothingToCommitError
 from pipeline.languages import Language
 from server.call import Call
 from server.duplex import converse
-from server.limits import LimitError, TooFastError
+from server.limits import LIMIT_OF_ERROR, Limit, LimitError, TooFastError
 from server.realtime.errors import ProtocolError
 from server.realtime.events import new_id
 from server.realtime.formats import InputStream
@@ -47,10 +49,14 @@ async def serve_realtime(call: Call, engine: Engine, languages: tuple[Language, 
         languages: what is listened for while the session names no language.
         query: of the URL; `model` is echoed in the session.
     """
-    model = parse_qs(query).get("model", [engine.profile.name])[0]
-    session = Session(model=model)
+    session = Session(model=named_model(query) or engine.profile.name)
     async with call.conversation(engine, session.conversation_settings(languages)) as conversation:
         await RealtimeConnection(call, conversation, session, languages).run()
+
+
+def named_model(query: str) -> str | None:
+    """The `model` of a URL's query; what of it is not ASCII, and not escaped either, becomes question marks."""
+    return parse_qs(query.encode("ascii", "replace").decode()).get("model", [None])[0]
 
 
 def last_words(error: LimitError) -> str:
@@ -66,7 +72,7 @@ class RealtimeConnection:
         self._conversation = conversation
         self._languages = languages
         self._session_id = new_id("sess")
-        items = Items()
+        items = Items(websocket.limits.items, websocket.limits.items_bytes)
         self._telling = Telling(session, items, conversation.input_position_s)
         self._item_requests = ItemRequests(conversation, items)
         self._response_requests = ResponseRequests(conversation, items, self._telling, languages)
@@ -78,19 +84,47 @@ class RealtimeConnection:
     async def _hear(self) -> None:
         await self._send(self._session_event("session.created"))
         async for message in self._websocket:
-            event_id = None
             try:
-                event = parse_event(message)
-                event_id = event.event_id
-                await self._take(event)
+                await self._serve(message)
             except ProtocolError as error:
-                error.event_id = error.event_id or event_id
                 self._websocket.metrics.errors.labels(error.code).inc()
+                if limit := LIMIT_OF_ERROR.get(error.code):
+                    self._websocket.metrics.limits.labels(limit).inc()
                 await self._send(error.told())
 
     async def _tell(self) -> None:
         async for event in self._conversation.events():
             await self._send(*self._telling.told(event))
+            await self._make_room()
+
+    async def _serve(self, message: Data) -> None:
+        """Whatever brings no audio, broken messages too, may come only so often."""
+        try:
+            event = parse_event(message, self._websocket.limits)
+        except ProtocolError:
+            self._note_event(message)
+            raise
+        try:
+            if not isinstance(event, AudioAppend):
+                self._note_event(message)
+            await self._take(event)
+        except ProtocolError as error:
+            if isinstance(event, AudioAppend):
+                self._note_event(message)
+            error.event_id = error.event_id or event.event_id
+            raise
+
+    def _note_event(self, message: Data) -> None:
+        try:
+            self._websocket.note_event(message)
+        except TooFastError as error:
+            raise ProtocolError(error.code, str(error)) from None
+
+    async def _make_room(self) -> None:
+        """Let the oldest items go when there are too many, and say so."""
+        for event in self._item_requests.make_room():
+            self._websocket.metrics.limits.labels(Limit.ITEMS).inc()
+            await self._send(event)
 
     async def _take(self, event: ClientEvent) -> None:
         match event:
@@ -110,6 +144,7 @@ class RealtimeConnection:
                 )
             case ItemCreate():
                 await self._send(*self._item_requests.create(event))
+                await self._make_room()
             case ItemDelete():
                 await self._send(*self._item_requests.delete(event))
             case ItemRetrieve():

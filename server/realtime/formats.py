@@ -95,13 +95,17 @@ class InputStream:
         except AudioFormatError as error:
             raise ProtocolError("invalid_audio", str(error), param="audio") from None
         length = round(self._rate_hz * PIECE_S)
-        return (self._resampler.push(samples[start : start + length]) for start in range(0, len(samples), length))
+        return (self._convert(samples[start : start + length]) for start in range(0, len(samples), length))
 
     def flush(self) -> FloatArray:
         """The filter's tail, at the end of a turn that the client ends itself; the next append starts a new stream."""
-        tail = self._resampler.push(np.zeros(0, dtype=np.float32), last=True)
+        tail = self._convert(np.zeros(0, dtype=np.float32), last=True)
         self._resampler = StreamResampler(self._rate_hz, INPUT_RATE_HZ)
         return tail
+
+    def _convert(self, samples: FloatArray, *, last: bool = False) -> FloatArray:
+        # A filter answers noise at full scale with more than that: twice as much at worst.
+        return np.clip(self._resampler.push(samples, last=last), -1.0, 1.0)
 
 
 class OutputStream:

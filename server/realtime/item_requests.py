@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.conversation import Conversation
-from server.realtime.items import Items
+from server.realtime.items import Item, Items
 from server.realtime.parse import ItemCreate, ItemDelete, ItemRetrieve, ItemTruncate
 from server.realtime.part import JsonObject
 
@@ -28,10 +28,12 @@ class ItemRequests:
         yield {"type": "conversation.item.done", "previous_item_id": previous, "item": item.told()}
 
     def delete(self, event: ItemDelete) -> Iterator[JsonObject]:
-        item = self._items.delete(event.item_id)
-        if item.message is not None:
-            self._conversation.forget_message(item.message)
-        yield {"type": "conversation.item.deleted", "item_id": item.id}
+        yield self._forget(self._items.delete(event.item_id))
+
+    def make_room(self) -> Iterator[JsonObject]:
+        """Of the oldest items, where there are too many."""
+        for item in self._items.excess():
+            yield self._forget(item)
 
     def retrieve(self, event: ItemRetrieve) -> Iterator[JsonObject]:
         yield {"type": "conversation.item.retrieved", "item": self._items.retrieve(event.item_id).told()}
@@ -46,3 +48,8 @@ class ItemRequests:
             "content_index": event.content_index,
             "audio_end_ms": event.audio_end_ms,
         }
+
+    def _forget(self, item: Item) -> JsonObject:
+        if item.message is not None:
+            self._conversation.forget_message(item.message)
+        return {"type": "conversation.item.deleted", "item_id": item.id}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -30,6 +31,7 @@ class Item:
         clauses: of a spoken item, each clause with the position at which its audio ends, in samples at 24 kHz.
         language: in which it is spoken.
         truncated: the client has said what was heard of it; nothing is added any more.
+        size: in bytes, of what the client wrote; nothing else of an item is as long as a client likes.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Item:
     clauses: list[tuple[str, int]] = field(default_factory=list)
     language: Language = Language.EN
     truncated: bool = False
+    size: int = 0
 
     @property
     def content(self) -> list[JsonObject]:
@@ -67,8 +70,25 @@ class Item:
 
 
 class Items:
-    def __init__(self) -> None:
+    """The list of both sides, oldest first.
+
+    Args:
+        most: how many they may be.
+        most_bytes: how long they may be together.
+    """
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
         self._items: list[Item] = []
+
+    def excess(self) -> Iterator[Item]:
+        """Take out the oldest until no more are left than may be."""
+        size = sum(item.size for item in self._items)
+        while len(self._items) > self._most or size > self._most_bytes:
+            oldest = self._items.pop(0)
+            size -= oldest.size
+            yield oldest
 
     def last_id(self) -> str:
         """Of the newest item, or `FRONT`."""
@@ -107,7 +127,7 @@ class Items:
             place = 0
         elif after is not None:
             place = self.find(after, "item_create_invalid_previous_item_id", "previous_item_id").message
-        item = Item(written.id or new_id("item"), written.type, written.fields())
+        item = Item(written.id or new_id("item"), written.type, written.fields(), size=len(written.model_dump_json()))
         return item, self.insert(item, after or self.last_id()), place
 
     def retrieve(self, item_id: str) -> Item:
@@ -150,7 +170,8 @@ class Items:
                 return item
         raise ProtocolError(
             code,
-            f"there is no item {item_id!r} in this conversation; ids come with conversation.item.added",
+            f"there is no item {item_id!r} in this conversation; ids come with conversation.item.added, and go with "
+            "conversation.item.deleted",
             param=param,
         )
 

@@ -10,11 +10,14 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from server.limits import Limits
 from server.realtime.errors import ProtocolError
 from server.realtime.part import CurrentNames, JsonObject, NoPrompt, Part
 from server.realtime.session import AudioFormat, MaxOutputTokens, Modalities, Session, VoiceId
-from server.realtime.tools import ToolChoice, Tools
-from server.realtime.written_items import InputItem, NewItem
+from server.realtime.tools import TOO_MANY_TOOLS, ToolChoice, Tools
+from server.realtime.written_items import InputItem, ItemId, NewItem
+
+LONGEST_EVENT_ID = 512
 
 Metadata: TypeAlias = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
@@ -24,7 +27,7 @@ Metadata: TypeAlias = Annotated[
 class ClientMessage(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    event_id: str | None = None
+    event_id: Annotated[str, Field(max_length=LONGEST_EVENT_ID)] | None = None
 
 
 class SessionUpdate(ClientMessage):
@@ -52,22 +55,22 @@ class OutputAudioClear(ClientMessage):
 class ItemCreate(ClientMessage):
     type: Literal["conversation.item.create"]
     item: NewItem
-    previous_item_id: str | None = None
+    previous_item_id: ItemId | None = None
 
 
 class ItemDelete(ClientMessage):
     type: Literal["conversation.item.delete"]
-    item_id: str
+    item_id: ItemId
 
 
 class ItemRetrieve(ClientMessage):
     type: Literal["conversation.item.retrieve"]
-    item_id: str
+    item_id: ItemId
 
 
 class ItemTruncate(ClientMessage):
     type: Literal["conversation.item.truncate"]
-    item_id: str
+    item_id: ItemId
     content_index: Annotated[int, Field(ge=0)]
     audio_end_ms: Annotated[int, Field(ge=0)]
 
@@ -96,7 +99,7 @@ class ResponseSettings(CurrentNames):
     tool_choice: ToolChoice | None = None
     max_output_tokens: MaxOutputTokens | None = None
     conversation: Literal["auto", "none"] = "auto"
-    input: Annotated[list[InputItem], Field(max_length=500)] | None = None
+    input: Annotated[list[InputItem], Field(max_length=500, fail_fast=True)] | None = None
     metadata: Metadata | None = None
     prompt: NoPrompt = None
 
@@ -108,7 +111,7 @@ class ResponseCreate(ClientMessage):
 
 class ResponseCancel(ClientMessage):
     type: Literal["response.cancel"]
-    response_id: str | None = None
+    response_id: ItemId | None = None
 
 
 ClientEvent: TypeAlias = (
@@ -142,12 +145,38 @@ EVENT_TYPES = (
 )
 
 
-def parse_event(message: str | bytes) -> ClientEvent:
+_APPEND_PARTS = 16
+"""Of an event with audio, which is one long value and no more than a few others."""
+_DEFAULT_LIMITS = Limits()
+
+
+def parse_event(message: str | bytes, limits: Limits = _DEFAULT_LIMITS) -> ClientEvent:
     """One websocket message to one client event.
 
     Raises:
         ProtocolError: whatever else the bytes are.
     """
+    parts = sum(message.count(mark) if isinstance(message, str) else message.count(mark.encode()) for mark in "[{,")
+    if parts > limits.event_parts:
+        raise ProtocolError(
+            "event_too_large", f"an event may have {limits.event_parts} values, and this one has {parts}; send less"
+        )
+    if len(message) > limits.event_bytes and parts > _APPEND_PARTS:
+        raise _too_long(len(message), limits)
+    event = _parse(message)
+    if len(message) > limits.event_bytes and not isinstance(event, AudioAppend):
+        raise _too_long(len(message), limits)
+    return event
+
+
+def _too_long(length: int, limits: Limits) -> ProtocolError:
+    return ProtocolError(
+        "event_too_large",
+        f"an event without audio may be {limits.event_bytes} bytes long, and this one is {length}; send less",
+    )
+
+
+def _parse(message: str | bytes) -> ClientEvent:
     try:
         document: Any = from_json(message, allow_inf_nan=False)
     except ValueError as error:
@@ -159,10 +188,11 @@ def parse_event(message: str | bytes) -> ClientEvent:
             "invalid_json", f"the message is a JSON {type(document).__name__}; send one JSON object with a 'type'"
         )
     event_id = document.get("event_id")
+    echoed = event_id if isinstance(event_id, str) and len(event_id) <= LONGEST_EVENT_ID else None
     try:
         return _CLIENT_EVENT.validate_python(document)
     except ValidationError as error:
-        raise _explain(document, error, event_id if isinstance(event_id, str) else None) from None
+        raise _explain(document, error, echoed) from None
 
 
 def _explain(document: JsonObject, error: ValidationError, event_id: str | None) -> ProtocolError:
@@ -177,6 +207,8 @@ def _explain(document: JsonObject, error: ValidationError, event_id: str | None)
     first = error.errors(include_url=False, include_context=False)[0]
     # The location begins with the event's type, the discriminator.
     param = ".".join(str(step) for step in first["loc"][1:])
+    if first["type"] == TOO_MANY_TOOLS:
+        return ProtocolError(TOO_MANY_TOOLS, first["msg"], param=param, event_id=event_id)
     if first["type"] == "missing":
         return ProtocolError("missing_required_parameter", f"{kind} needs {param!r}", param=param, event_id=event_id)
     given = f", not {_quote(first['input'])}" if not isinstance(first["input"], dict | list) else ""

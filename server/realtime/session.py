@@ -116,7 +116,9 @@ class Audio(Part):
     output: AudioOutput = AudioOutput()
 
 
-Modalities: TypeAlias = Annotated[tuple[Literal["text", "audio"], ...], Field(min_length=1)]
+Modalities: TypeAlias = Annotated[
+    tuple[Literal["text", "audio"], ...], Field(min_length=1, max_length=2, fail_fast=True)
+]
 MaxOutputTokens: TypeAlias = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from pipeline.lm.base import NO_TOOLS, Tool, Toolbox
 from server.realtime.part import JsonObject, Part
 
+TOO_MANY_TOOLS = "too_many_tools"
+"""The code of the error for more than what follows."""
 MOST_TOOLS = 128
 MOST_TOOL_BYTES = 2**16
 """Of all tools together, as JSON."""
@@ -23,17 +26,28 @@ class FunctionTool(Part):
     parameters: JsonObject | None = None
 
 
+def _too_many(why: str) -> PydanticCustomError:
+    return PydanticCustomError(TOO_MANY_TOOLS, "{why}", {"why": why})
+
+
+def _few(tools: Any) -> Any:
+    """Before each of them is looked at."""
+    if isinstance(tools, list) and len(tools) > MOST_TOOLS:
+        raise _too_many(f"there are {len(tools)} tools, and {MOST_TOOLS} are taken; leave some out")
+    return tools
+
+
 def _bounded(tools: tuple[FunctionTool, ...]) -> tuple[FunctionTool, ...]:
     size = sum(len(json.dumps(tool.model_dump())) for tool in tools)
     if size > MOST_TOOL_BYTES:
-        raise ValueError(f"the tools are {size} bytes of JSON, and {MOST_TOOL_BYTES} are taken; describe them shorter")
+        raise _too_many(f"the tools are {size} bytes of JSON, and {MOST_TOOL_BYTES} are taken; describe them shorter")
     names = [tool.name for tool in tools]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"there are two tools of the name {twice[0]!r}; give each a name of its own")
     return tools
 
 
-Tools: TypeAlias = Annotated[tuple[FunctionTool, ...], Field(max_length=MOST_TOOLS), AfterValidator(_bounded)]
+Tools: TypeAlias = Annotated[tuple[FunctionTool, ...], BeforeValidator(_few), AfterValidator(_bounded)]
 
 
 class ChosenTool(Part):

@@ -12,6 +12,9 @@ from server.realtime.part import JsonObject, Part
 
 _TEXT_CONTENT = {"user": {"input_text"}, "system": {"input_text"}, "assistant": {"output_text", "output_audio"}}
 
+MOST_PARTS = 64
+"""Of the content of a message."""
+
 ItemId: TypeAlias = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -24,7 +27,7 @@ class Content(Part):
 class WrittenMessage(Part):
     type: Literal["message"]
     role: Literal["user", "assistant", "system"]
-    content: Annotated[list[Content], Field(min_length=1)]
+    content: Annotated[list[Content], Field(min_length=1, max_length=MOST_PARTS, fail_fast=True)]
     id: ItemId | None = None
 
     def fields(self) -> JsonObject:

@@ -41,6 +41,19 @@ class Gate:
         assert await asyncio.to_thread(self.begun.wait, 10)
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("fatal", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=lambda e: type(e).__name__)
+async def test_a_model_that_means_to_end_the_process_has_failed_and_the_next_job_is_run(fatal: BaseException) -> None:
+    def leave(stop: Stop) -> None:
+        raise fatal
+
+    async with working() as worker:
+        with pytest.raises(RuntimeError, match=f"the model raised {type(fatal).__name__}") as failure:
+            await worker.run(leave, deadline_s=0)
+        assert failure.value.__cause__ is fatal
+        assert await worker.run(lambda stop: "well", deadline_s=0) == "well"
+
+
 def numbers(count: int) -> Callable[[Stop], Iterator[int]]:
     return lambda stop: (number for number in range(count))
 

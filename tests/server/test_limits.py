@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,8 +21,8 @@ from pipeline.profiles import load_profile
 from pipeline.testing import Script, scripted_engine
 from server.app import Server, ServerSettings
 from server.limits import Limit, LimitError, Limits, TooFastError
+from server.pace import Pace
 from server.tokens import Tokens
-from server.watching import Pace
 
 PROFILE = load_profile("embedded")
 TURNS_OF_TEN = replace(PROFILE, turns=replace(PROFILE.turns, longest_turn_s=10.0))
@@ -175,10 +177,13 @@ async def test_slow_reader(running: Any) -> None:
 
 def test_audio_may_be_ahead_of_the_clock_by_so_much() -> None:
     now_s = [100.0]
-    pace = Pace(90.0, 2.0, lambda: now_s[0])
+    told = ("s of audio are", "send in real time")
+    pace = Pace(Limit.AUDIO_AHEAD, most=90.0, per_s=1.0, refused=2.0, clock=lambda: now_s[0], told=told)
     for _ in range(90):
         pace.take(1.0)
-    with pytest.raises(TooFastError, match="90 s are the most"):
+    with pytest.raises(
+        TooFastError, match=r"90 s of audio are ahead of the clock, 90 are the most; .*send in real time"
+    ):
         pace.take(1.0)
     now_s[0] += 1.0
     pace.take(1.0)
@@ -220,15 +225,15 @@ async def test_audio_ahead_on_realtime_is_refused_then_told_and_closed_when_it_g
 async def test_a_turn_that_was_taken_is_not_lost_for_the_tail_of_its_audio(
     running: Any, talk: Any, question: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(pace: Pace, seconds: float) -> None:
-        raise TooFastError("not even these few milliseconds of the resampler's")
+    def refuse(watch: Any, seconds: float) -> None:
+        raise TooFastError(Limit.AUDIO_AHEAD, "not even these few milliseconds of the resampler's")
 
     async with running() as server, talk(server) as talker:
         await talker.update(audio={"input": {"turn_detection": None}})
         await talker.append(question(24_000))
         await talker.send("conversation.item.retrieve", item_id="none")
         await talker.until("error")  # the audio was taken
-        monkeypatch.setattr(Pace, "take", refuse)
+        monkeypatch.setattr("server.watching._Watch.heard", refuse)
         await talker.send("input_audio_buffer.commit")
         await talker.until("input_audio_buffer.committed")
 
@@ -265,3 +270,9 @@ async def test_audio_ahead_on_the_binary_route_is_closed(running: Any) -> None:
         assert code == 1008
         assert "ahead of the clock" in reason
         assert await hits(server) == {"audio_ahead": 1}
+
+
+def test_every_limit_is_in_the_operators_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+    table = page.partition("## Limits")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == [*Limit]

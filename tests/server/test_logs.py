@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from pipeline.testing import Script, scripted_engine
-from server.logs import log_to_stderr
+from server.logs import JsonFormatter, TextFormatter, log_to_stderr, note_ids
 from server.tokens import Tokens
 
 
@@ -81,3 +81,14 @@ async def test_lines_say_of_which_session_and_turn_they_are(
         assert any("[session 2" in line and "ERROR" in line for line in lines)
         assert lines[-1].endswith("s")
     assert replies == [(2, 1), (2, 2)]
+
+
+def test_nobody_writes_lines_of_his_own_into_the_log() -> None:
+    forged = "a model failed: \n2026-11-25 INFO server: all is well\r\x1b[2J\u2028"
+    record = logging.LogRecord("server", logging.INFO, __file__, 1, "%s", (forged,), None)
+    note_ids(record)
+    text = TextFormatter().format(record)
+    assert len(text.splitlines()) == 1
+    assert text.isprintable()
+    assert "\\n2026-11-25" in text
+    assert "\n" not in JsonFormatter().format(record)

@@ -147,7 +147,7 @@ def test_of_the_clause_that_was_cut_the_words_that_were_heard_are_kept(
     language: Language, clauses: list[str], heard_ms: int, heard: str
 ) -> None:
     """Each clause is one second long."""
-    items = Items()
+    items = Items(500, 2**20)
     part = {"type": "output_audio", "transcript": "".join(clauses)}
     ends = [(text, 24_000 * (number + 1)) for number, text in enumerate(clauses)]
     fields = {"role": "assistant", "content": [part]}

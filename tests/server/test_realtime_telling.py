@@ -29,7 +29,7 @@ SAMPLES = np.zeros(2_400, np.float32)
 
 
 def begun() -> Telling:
-    return Telling(Session(), Items(), lambda: 7.0)
+    return Telling(Session(), Items(500, 2**20), lambda: 7.0)
 
 
 def tell(telling: Telling, *events: Event) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ from server.signals import serve_until_signalled
 from server.tokens import Tokens
 
 REPLY = "This is said in one breath, and it takes a while to say."
-drain_s, token_file = float(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None
+drain_s, THEN, token_file = float(sys.argv[1]), sys.argv[2], Path(sys.argv[3]) if len(sys.argv) > 3 else None
 
 async def load(on_loading):
     return scripted_engine(Script(reply=lambda messages: REPLY))
@@ -38,7 +38,7 @@ log_to_stderr("text")
 asyncio.run(
     serve_until_signalled(
         Server(load, ServerSettings(port=0, drain_s=drain_s, tokens=Tokens(file=token_file))),
-        lambda server: print(server.port, flush=True),
+        lambda server: (print(server.port, flush=True), exec(THEN)),
         lambda: print("left in order", flush=True),
     )
 )
@@ -72,8 +72,8 @@ class Process:
 
 
 @asynccontextmanager
-async def serving(drain_s: float, token_file: Path | None = None) -> AsyncIterator[Process]:
-    arguments = [str(drain_s), *([str(token_file)] if token_file else [])]
+async def serving(drain_s: float, token_file: Path | None = None, *, then: str = "") -> AsyncIterator[Process]:
+    arguments = [str(drain_s), then, *([str(token_file)] if token_file else [])]
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SERVE_SCRIPTED, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -176,5 +176,14 @@ async def test_sighup_reads_the_tokens_anew(tmp_path: Path) -> None:
         await server.until_logged("read anew; listed: 1")
         async with server.connect("/ws", additional_headers=headers):
             pass
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.left()
+
+
+@pytest.mark.asyncio
+async def test_what_stays_is_not_looked_through_for_garbage_again() -> None:
+    async with serving(drain_s=1.0, then="import gc; print(gc.get_freeze_count(), flush=True)") as server:
+        assert server.process.stdout is not None
+        assert int(await server.process.stdout.readline()) > 10_000
         server.process.send_signal(signal.SIGTERM)
         assert await server.left()

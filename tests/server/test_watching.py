@@ -19,7 +19,7 @@ def test_every_reply_beside_the_conversation_is_waited_for() -> None:
         engine = scripted_engine(Script(reply=lambda messages: messages[-1].text, thinking_s=0.1))
         settings = ConversationSettings(speak=False)
         done: list[ReplyDone] = []
-        async with WatchedConversation(engine, settings, Limits(), Metrics()) as conversation:
+        async with WatchedConversation(engine, settings, Limits(), Metrics(), None) as conversation:
 
             async def listen() -> None:
                 async for event in conversation.events():

@@ -1,0 +1,120 @@
+"""`python -m fuzz`: a coverage-guided fuzzer (atheris, which is libFuzzer for Python) on every parser."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from fuzz.corpus import CORPUS
+from fuzz.targets import TARGETS
+
+LONGEST_INPUT = 4_096
+HANG_S = 60
+MEMORY_MB = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What came of one target's time.
+
+    Attributes:
+        covered: edges of the code that any input has reached.
+        found: the input that made it fail, if one did.
+        log: what the fuzzer said.
+    """
+
+    target: str
+    executions: int
+    covered: int
+    found: Path | None
+    log: str
+
+
+@click.command()
+@click.argument("targets", nargs=-1, type=click.Choice(list(TARGETS)))
+@click.option("--seconds", default=30, show_default=True, type=click.IntRange(1), help="For each target.")
+@click.option(
+    "--work",
+    default=Path(".fuzz"),
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where inputs that reached something new are kept for the next run, and what made a parser fail.",
+)
+def main(targets: tuple[str, ...], seconds: int, work: Path) -> None:
+    """Throw bytes at the parsers, all of them or those named, and exit with 1 if one fails.
+
+    A failure is an exception that the parser is not documented to raise, a minute for one input, or 2 GB of memory. Its
+    input is written to the folder `--work`; copy it to fuzz/corpus/TARGET/ with a name that says what it is, and the
+    tests replay it from then on. Needs `pip install 's2s-gate[fuzz]'`.
+
+    \b
+    Examples:
+      python -m fuzz                            # each target for 30 s
+      nice -n 19 python -m fuzz --seconds 300   # an hour in all
+      python -m fuzz event session --seconds 60
+    """
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    slices = []
+    with Progress(*columns, console=console, transient=True) as bar:
+        chosen = targets or tuple(TARGETS)
+        todo = bar.add_task("", total=len(chosen) * seconds)
+        for number, target in enumerate(chosen):
+            bar.update(todo, description=target, completed=number * seconds)
+            slices.append(_fuzz(target, seconds, work))
+    table = Table("target", "executions", "edges covered", "found", title=f"{seconds} s each")
+    for done in slices:
+        table.add_row(done.target, f"{done.executions:,}", f"{done.covered:,}", str(done.found or ""))
+    Console().print(table)
+    for done in slices:
+        if done.found:
+            console.print(f"[bold]{done.target}[/bold]\n{done.log[-3_000:]}", highlight=False)
+    sys.exit(any(done.found for done in slices))
+
+
+def _fuzz(target: str, seconds: int, work: Path) -> Slice:
+    kept, failed = work / "reached" / target, work / "failed" / target
+    for folder in (kept, failed, CORPUS / target):
+        folder.mkdir(parents=True, exist_ok=True)
+    began_s = time.time()
+    options: dict[str, object] = {
+        "max_total_time": seconds,
+        "max_len": LONGEST_INPUT,
+        "timeout": HANG_S,
+        "rss_limit_mb": MEMORY_MB,
+        "artifact_prefix": f"{failed}/",
+        "print_final_stats": 1,
+    }
+    if words := _words(CORPUS / target):
+        (work / f"{target}.words").write_text(words)
+        options["dict"] = work / f"{target}.words"
+    command = [sys.executable, "-m", "fuzz.one", target, *(f"-{name}={value}" for name, value in options.items())]
+    done = subprocess.run([*command, str(kept), str(CORPUS / target)], capture_output=True, text=True, errors="replace")  # noqa: S603 - our own module
+    log = done.stdout + done.stderr
+    made = re.search(r"stat::number_of_executed_units:\s*(\d+)", log)
+    if made is None:
+        raise click.ClickException(f"the fuzzer of {target!r} did not run:\n{log[-2_000:]}")
+    covered = re.findall(r"cov: (\d+)", log)
+    found = [file for file in failed.iterdir() if file.stat().st_mtime >= began_s]
+    if done.returncode and not found:
+        raise click.ClickException(f"the fuzzer of {target!r} ended with {done.returncode}:\n{log[-2_000:]}")
+    return Slice(target, int(made[1]), int(covered[-1]) if covered else 0, found[0] if found else None, log)
+
+
+def _words(examples: Path) -> str:
+    """What stands in quotes in the examples, as a dictionary of libFuzzer: by chance it would find none of them."""
+    found = {word for file in examples.iterdir() for word in re.findall(rb'"[ -!#-\[\]-~]{1,40}"', file.read_bytes())}
+    return "".join(f'"\\"{word[1:-1].decode()}\\""\n' for word in sorted(found))
+
+
+if __name__ == "__main__":
+    main()
