@@ -352,36 +352,31 @@ async def test_four_conversations_hold_no_more_models_than_one(server: ServerPro
 @pytest.mark.asyncio
 @pytest.mark.parametrize("worker", ["speech-to-text", "language-model", "text-to-speech"])
 async def test_a_model_that_is_killed_loses_only_the_turn_it_was_at(server: ServerProcess, worker: str) -> None:
-    """The killed one is at work on the turn of one caller; the other begins to speak at that moment."""
-    begun = asyncio.Event()
-    stage = worker.replace("-", " ")
+    """It stands still from the beginning of a caller's question on, and is killed a second after its end; then another
+    caller begins to speak."""
+    killed = asyncio.Event()
     pcm = read_pcm16(CLIPS / "en-01.flac", 24_000)
     lost, next_answer = Answer(), Answer()
 
     def kill() -> None:
-        if not begun.is_set():
-            server.model_process(worker).kill()
-            begun.set()
-
-    def note(at_s: float, event: ServerEvent) -> None:
-        lost.note(at_s, event)
-        if isinstance(event, Heard):
-            kill()
+        server.model_process(worker).kill()
+        killed.set()
 
     async def unlucky() -> None:
         async with RealtimeClient(server.websocket("/v1/realtime"), language="en") as client:
-            if worker == "speech-to-text":  # it is at work on what is said so far
-                asyncio.get_running_loop().call_later(len(pcm) / 48_000 + 0.05, kill)
-            await play(client, pcm, rate_hz=24_000, on_event=note, limit_s=60)
+            server.model_process(worker).suspend()
+            asyncio.get_running_loop().call_later(len(pcm) / 48_000 + 1.0, kill)
+            await play(client, pcm, rate_hz=24_000, on_event=lost.note, limit_s=60)
             await play(client, pcm, rate_hz=24_000, on_event=next_answer.note, limit_s=60)
 
     async def lucky() -> Answer:
-        await begun.wait()
+        await killed.wait()
         return await ask(server, "ko-02")
 
     before = server.model_process(worker).pid
     _, other = await asyncio.gather(unlucky(), lucky())
-    assert stage in lost.failed
+    # A transcription that still waited for the model is made by the next one: not even that turn is lost.
+    assert worker.replace("-", " ") in lost.failed or (worker == "speech-to-text" and lost.pcm)
     assert not next_answer.failed
     assert len(next_answer.pcm) > 24_000
     assert other.said.strip() == other.heard
