@@ -79,6 +79,11 @@ DEFAULT_BASELINE = str(Path("reports", "baseline"))
     metavar="[FILE]",
     help="Compare with what was accepted for this machine, profile and target, or with FILE: worse fails.",
 )
+@click.option(
+    "--history",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="To what the run is added, for the trend. [default: reports/history.jsonl]",
+)
 @click.option("--force", is_flag=True, help="Compare with a baseline of another machine, profile or definition too.")
 @click.option(
     "--token-env",
@@ -103,6 +108,7 @@ def gate(
     profile: str | None,
     judge: str,
     baseline: str | None,
+    history: Path | None,
     force: bool,
     token_env: str,
 ) -> None:
@@ -162,7 +168,7 @@ def gate(
             budget_s=budget,
             baseline=Path(baseline) if baseline else None,
             force=force,
-            history=FILE,
+            history=history or FILE,
         )
         with suppress(KeyboardInterrupt):  # what was measured until then is in the folder, and decided upon
             asyncio.run(_run(console, settings, serve=serve))

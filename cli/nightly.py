@@ -24,11 +24,6 @@ from cli.telling import NotDoneError, telling
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the nights: a report each, history.jsonl, and summary.md of the last one.",
 )
-@click.option(
-    "--baseline",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="The report of the run that the nights are compared with. Without it nothing is called worse.",
-)
 @click.option("--gate-options", default="", metavar="OPTIONS", help="Of `s2s gate`, in quotes.")
 @click.option("--wait-limit", default=2700.0, show_default=True, help="Seconds until the endpoint must be awake.")
 @click.pass_context
@@ -38,28 +33,28 @@ def nightly(
     namespace: str | None,
     url: str | None,
     reports: Path,
-    baseline: Path | None,
     gate_options: str,
     wait_limit: float,
 ) -> None:
     """Gate a server, remember the night, and say when it has been getting worse. For any scheduler.
 
     An endpoint is woken first. Afterwards it is paused again if it was paused, and scaled to zero otherwise: also if
-    the gate fails, crashes or is interrupted. A limit that is broken is told at once. A measure that is worse than the
-    baseline is told when it has been so for three nights in a row.
+    the gate fails, crashes or is interrupted. A limit that is broken is told at once. A change for the worse within the
+    limits is told when it has held: two of three nights must stand out from those before (`s2s history` shows them).
+    To fail by what was accepted once, too, have the gate compare: --gate-options --baseline.
 
     The token is HF_TOKEN (or what `hf auth login` has kept) for --name, and S2S_TOKEN for --url.
 
     \b
     Examples:
-      s2s nightly --name speech-to-speech-demo --baseline reports/baseline
+      s2s nightly --name speech-to-speech-demo
       s2s nightly --url ws://127.0.0.1:8080/v1/realtime --gate-options '--tier synthetic --limit 2'
       17 3 * * *  cd /srv/s2s-gate && ./s2s nightly --name speech-to-speech-demo      in a crontab
 
     \b
     Exit code:
       0  the gate passed, and nothing has been getting worse
-      1  a limit is broken, or something has been worse for three nights
+      1  a limit is broken, or something has changed for the worse
       2  the gate was inconclusive
       3  the gate was invalid: the machine that it ran on was too busy, for example
       4  there was no verdict: the endpoint did not wake, or the gate crashed; or the endpoint is still awake
@@ -68,11 +63,10 @@ def nightly(
         raise click.UsageError("name either an endpoint (--name) or the address of a server (--url)")
     from deploy.gating import MEANINGS, gate_process, meaning
     from deploy.nightly import one_night
-    from deploy.trend import History, TrendError
 
     started = datetime.now(UTC)
     report = reports / started.strftime("%Y%m%dT%H%M%SZ")
-    trend = History(reports, baseline)
+    history = reports / "history.jsonl"
     token = os.environ.get("S2S_TOKEN")
     with telling() as teller, ExitStack() as stack:
         if name is not None:
@@ -87,14 +81,14 @@ def nightly(
             night = one_night(
                 url,
                 token=token,
-                gate=gate_process(shlex.split(gate_options)),
-                trend=trend,
-                started=started.isoformat(timespec="seconds"),
+                gate=gate_process(["--history", str(history), *shlex.split(gate_options)]),
                 report=report,
+                history=history,
             )
-        except TrendError as error:
-            raise NotDoneError(str(error)) from error
-        summary = night.markdown(trend)
+            reports.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise NotDoneError(f"the history {history} cannot be used: {error}") from error
+        summary = night.markdown()
         (reports / "summary.md").write_text(summary, encoding="utf-8")
     click.echo(summary)
     click.echo(f"report: {report / 'report.html'}")

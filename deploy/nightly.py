@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.endpoints import Endpoints, ServiceError
-from deploy.gating import FAIL, INVALID, MEANINGS, PASS, Gate, meaning
-from deploy.trend import Trend
+from deploy.gating import FAIL, PASS, Gate, meaning
 from deploy.waiting import Patience, Telling, wait_until_up
+from harness import results
+from harness.history import Trend, is_alarm, load, series_of, trends
 
 _PATH = "/v1/realtime"
+_SHOWN = 7
 
 
 class AwakeError(RuntimeError):
@@ -25,22 +27,39 @@ class NightResult:
 
     Attributes:
         gated: the exit code of the gate.
-        alarms: what has got worse for nights on end.
+        measured: it is in the history; one without a verdict, or that is invalid, is not.
+        trends: of the limits, over the nights like this one; see `harness.history`.
     """
 
     gated: int
-    alarms: list[str] = field(default_factory=list)
+    measured: bool = False
+    trends: tuple[Trend, ...] = ()
+
+    @property
+    def changed(self) -> list[Trend]:
+        """What has changed for the worse, and not for one night only."""
+        return [t for t in self.trends if self.measured and t.state == "changed" and is_alarm(t)]
 
     @property
     def exit_code(self) -> int:
         """That of the gate at once; 1 for a trend although the gate is green."""
-        return self.gated if self.gated != PASS else FAIL if self.alarms else PASS
+        return self.gated if self.gated != PASS else FAIL if self.changed else PASS
 
-    def markdown(self, trend: Trend) -> str:
+    def markdown(self) -> str:
         """A summary of the night for people who get it by mail or on a page."""
         said = [f"# The gate is {meaning(self.gated)}", ""]
-        said += [f"- worse for several nights in a row: **{name}**" for name in self.alarms]
-        return "\n".join([*said, "", trend.markdown(), ""])
+        for trend in self.changed:
+            change = trend.changes[-1]
+            said.append(
+                f"- worse since {change.date}: **{trend.gate} ({trend.language})**, "
+                f"{change.before:.3g} before, {change.after:.3g} since"
+            )
+        said += ["", f"| | limit | the last {_SHOWN} nights | |", "|---|---|---|---|"]
+        for trend in self.trends:
+            figures = " ".join("–" if n.value is None else f"{n.value:.3g}" for n in trend.nights[-_SHOWN:])
+            limit = "" if trend.limit is None else f"{trend.limit:g}"
+            said.append(f"| {trend.gate} ({trend.language}) | {limit} | {figures} | {trend.state} |")
+        return "\n".join([*said, ""])
 
 
 @contextmanager
@@ -61,17 +80,26 @@ def awake(endpoints: Endpoints, name: str, token: str, patience: Patience, telli
         put_to_sleep(endpoints, name, paused=found.state == "paused", telling=telling)
 
 
-def one_night(url: str, *, token: str | None, gate: Gate, trend: Trend, started: str, report: Path) -> NightResult:
-    """Gate the server at a websocket's address, and remember the night.
+def one_night(url: str, *, token: str | None, gate: Gate, report: Path, history: Path) -> NightResult:
+    """Gate the server at a websocket's address, and look at the nights of which it is the last.
 
-    A gate that gives no verdict, or a run that is invalid, is remembered as a night that measured nothing.
+    Args:
+        url: of the server.
+        token: its bearer token.
+        gate: adds the night to the history.
+        report: the folder for the night's report.
+        history: the file of the nights.
 
     Raises:
-        TrendError: the history or the report cannot be used.
+        OSError: the history cannot be read.
     """
     gated = gate(url, token, report)
-    trend.add(started, report, gated if gated in MEANINGS and gated != INVALID else None)
-    return NightResult(gated, trend.alarms())
+    try:
+        series = series_of(results.read(report))
+    except results.ResultsError:
+        return NightResult(gated)
+    lines = [line for line in load(history).lines if line.series == series]
+    return NightResult(gated, any(line.run == report.name for line in lines), tuple(trends(lines)))
 
 
 def put_to_sleep(endpoints: Endpoints, name: str, *, paused: bool, telling: Telling) -> None:

@@ -180,7 +180,6 @@ def test_a_night_of_an_endpoint(service: Service, gate: list[Any], tmp_path: Pat
     gate[0] = -9
     assert CliRunner().invoke(nightly, arguments).exit_code == 4
     assert service.changes()[-1] == "POST /endpoint/me/demo/pause"
-    assert len((tmp_path / "history.jsonl").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize("arguments", [(), ("--name", "demo", "--url", "ws://127.0.0.1:1")])
@@ -197,5 +196,6 @@ def test_a_lost_server_makes_the_night_red_by_the_real_gate(tmp_path: Path) -> N
     assert done.returncode == 1, done.stdout + done.stderr
     assert "# The gate is red" in done.stdout
     assert "secret" not in done.stdout + done.stderr
-    night = json.loads((tmp_path / "history.jsonl").read_text())
-    assert (night["gated"], (tmp_path / night["report"] / "report.html").is_file()) == (1, True)
+    (report,) = tmp_path.glob("*/report.html")
+    nights = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert {night["run"] for night in nights} <= {report.parent.name}

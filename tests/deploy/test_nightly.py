@@ -1,4 +1,4 @@
-"""A night: woken, gated, remembered, and put to sleep whatever happens; three worse ones are a trend."""
+"""A night: woken, gated, remembered, and put to sleep whatever happens; a change that holds is an alarm."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from deploy.endpoints import Endpoints
 from deploy.nightly import AwakeError, NightResult, awake, one_night
-from deploy.trend import History, TrendError
 from deploy.waiting import NotUpError
-from harness.results import ResultsWriter, RunHeader, VerdictRow
+from harness import history
+from harness.results import ResultsWriter, RunHeader, VerdictRow, read
 from tests.deploy.conftest import ScriptedGate, Told
 from tests.deploy.stand_in import TOKEN, Service
 
@@ -22,81 +22,70 @@ PAUSE, RESUME, SLEEP = (
 )
 
 
-def write_report(folder: Path, ttfa_s: float | None, high_s: float | None = None) -> Path:
-    header = RunHeader("realtime", "embedded", "synthetic", "2026-11-25T03:00:00+00:00", ("en",))
-    row = VerdictRow(
-        "ttfa_s p50", "latency", "en", "pass", 2, "", 1.0, ttfa_s, ttfa_s, (high_s or ttfa_s) if ttfa_s else None
-    )
-    with ResultsWriter(folder, header) as writer:
-        writer.add_verdicts([VerdictRow("valid turns", "run", "all", "pass", 2, "", 0.8, 1.0), row])
-    return folder
-
-
 class Gate(ScriptedGate):
-    """Writes a report in which the median is `ttfa_s`."""
+    """Reports a median, and adds it to the history; a night that is invalid measures nothing."""
 
-    def __init__(self, ttfa_s: float | None, code: int = 0) -> None:
+    def __init__(self, history: Path, number: int, ttfa_s: float, code: int) -> None:
         super().__init__(code)
-        self.ttfa_s = ttfa_s
+        self._history = history
+        self._header = RunHeader("realtime", "embedded", "synthetic", f"2026-11-{number:02}T03:00:00+00:00", ("en",))
+        self._ttfa_s = ttfa_s
 
     def __call__(self, url: str, token: str | None, folder: Path) -> int:
-        write_report(folder, self.ttfa_s)
+        ran = "invalid" if self.code == 3 else "pass"
+        figures = (2.0, self._ttfa_s, self._ttfa_s, self._ttfa_s)
+        with ResultsWriter(folder, self._header) as writer:
+            writer.add_verdicts([VerdictRow("valid turns", "run", "all", ran, 2, "", 0.8, 1.0)])
+            writer.add_verdicts([VerdictRow("ttfa_s p50", "latency", "en", "pass", 2, "", *figures)])
+        history.append(history.lines_of(read(folder), folder.name), self._history)
         return super().__call__(url, token, folder)
 
 
-def nights(folder: Path, *measured: float | None, codes: dict[int, int] | None = None) -> list[NightResult]:
-    trend = History(folder, write_report(folder / "baseline", 0.5, 0.6))
+def nights(folder: Path, *measured: float, codes: dict[int, int] | None = None) -> list[NightResult]:
+    """A night a figure; `codes` are of the gates that are not green, by the number of the night."""
+    file = folder / "history.jsonl"
     done = []
-    for number, ttfa_s in enumerate(measured):
-        code = (codes or {}).get(number, 0)
+    for number, ttfa_s in enumerate(measured, 1):
+        gate = Gate(file, number, ttfa_s, (codes or {}).get(number, 0))
         report = folder / f"night-{number}"
-        gate = Gate(ttfa_s, code)
-        done.append(
-            one_night("ws://host", token=None, gate=gate, trend=trend, started=f"2026-11-{number}", report=report)
-        )
+        done.append(one_night("ws://host", token=None, gate=gate, report=report, history=file))
     return done
 
 
-def test_three_worse_nights_in_a_row_are_a_trend_and_two_are_not(tmp_path: Path) -> None:
-    found = nights(tmp_path, 0.7, 0.5, 0.7, 0.7, 0.7)
-    assert [night.exit_code for night in found] == [0, 0, 0, 0, 1]
-    assert found[-1].alarms == ["ttfa_s p50, en"]
-    assert "worse for several nights in a row: **ttfa_s p50, en**" in found[-1].markdown(History(tmp_path, None))
+STEADY = (0.50, 0.51, 0.49, 0.50, 0.51, 0.50)
+
+
+def test_one_bad_night_is_no_alarm_and_a_second_is(tmp_path: Path) -> None:
+    found = nights(tmp_path, *STEADY, 0.7, 0.7)
+    assert [night.exit_code for night in found] == [0] * 7 + [1]
+    assert [(trend.gate, trend.language) for trend in found[-1].changed] == [("ttfa_s p50", "en")]
+    summary = found[-1].markdown()
+    assert "worse since 2026-11-07: **ttfa_s p50 (en)**, 0.5 before, 0.7 since" in summary
+    assert "| ttfa_s p50 (en) | 2 | 0.51 0.49 0.5 0.51 0.5 0.7 0.7 | changed |" in summary
+
+
+def test_a_change_for_the_better_is_no_alarm(tmp_path: Path) -> None:
+    assert [night.exit_code for night in nights(tmp_path, *STEADY, 0.3, 0.3)] == [0] * 8
+
+
+def test_a_bad_night_among_good_ones_is_no_alarm(tmp_path: Path) -> None:
+    assert [night.exit_code for night in nights(tmp_path, *STEADY, 0.7, 0.5, 0.5, 0.7, 0.5)] == [0] * 11
 
 
 def test_a_broken_limit_is_told_at_once(tmp_path: Path) -> None:
-    assert [night.exit_code for night in nights(tmp_path, 2.0, codes={0: 1})] == [1]
-
-
-def test_within_the_baselines_own_bound_nothing_is_worse(tmp_path: Path) -> None:
-    assert [night.exit_code for night in nights(tmp_path, 0.59, 0.59, 0.59)] == [0, 0, 0]
+    assert [night.exit_code for night in nights(tmp_path, 2.5, codes={1: 1})] == [1]
 
 
 def test_a_night_without_a_measurement_neither_makes_a_trend_nor_hides_one(tmp_path: Path) -> None:
-    found = nights(tmp_path, 0.7, 0.7, None, 0.7, codes={2: 3})
-    assert [night.exit_code for night in found] == [0, 0, 3, 1]
+    found = nights(tmp_path, *STEADY, 0.7, 0.7, 0.7, codes={8: 3})
+    assert [night.exit_code for night in found] == [0] * 7 + [3, 1]
 
 
-def test_a_gate_that_crashes_is_remembered_as_a_night_without_a_verdict(tmp_path: Path) -> None:
-    history = History(tmp_path, None)
-    report = tmp_path / "night"  # nothing is written there
-    night = one_night("ws://h", token=None, gate=ScriptedGate(-9), trend=history, started="x", report=report)
-    assert night.gated == -9
-    assert [(kept.report, kept.gated, kept.figures) for kept in history.nights()] == [("night", None, {})]
-
-
-def test_the_history_is_kept_from_one_process_to_the_next(tmp_path: Path) -> None:
-    nights(tmp_path, 0.5)
-    nights(tmp_path, 0.6)
-    kept = History(tmp_path, None)
-    assert [night.figures for night in kept.nights()] == [{"ttfa_s p50, en": 0.5}, {"ttfa_s p50, en": 0.6}]
-    assert "| 2026-11-0 | 0 | 0.6 |" in kept.markdown()
-
-
-def test_a_spoilt_history_is_told_with_its_line(tmp_path: Path) -> None:
-    (tmp_path / "history.jsonl").write_text('{"started": "x", "report": "y", "gated": 0}\n{"half\n')
-    with pytest.raises(TrendError, match="line 2"):
-        History(tmp_path, None).alarms()
+def test_a_gate_that_crashes_leaves_a_night_without_a_verdict(tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    night = one_night("ws://h", token=None, gate=ScriptedGate(-9), report=tmp_path / "night", history=file)
+    assert (night.gated, night.exit_code, night.trends) == (-9, -9, ())
+    assert "without a verdict" in night.markdown()
 
 
 def test_an_endpoint_is_woken_and_scaled_to_zero_again(service: Service, endpoints: Endpoints, told: Told) -> None:
