@@ -20,6 +20,8 @@ from fuzz.targets import TARGETS
 LONGEST_INPUT = 4_096
 HANG_S = 60
 MEMORY_MB = 2_048
+_EXCEPTION = "=== Uncaught Python exception: ==="
+"""By which its library begins to tell one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,8 @@ def main(targets: tuple[str, ...], seconds: int, work: Path) -> None:
     Console().print(table)
     for done in slices:
         if done.found:
-            console.print(f"[bold]{done.target}[/bold]\n{done.log[-3_000:]}", highlight=False)
+            why = done.log.partition(_EXCEPTION)[2] or done.log[-2_000:]
+            console.print(f"{done.target}\n{why[:4_000]}", highlight=False, markup=False)
     sys.exit(any(done.found for done in slices))
 
 
@@ -100,6 +103,7 @@ def _fuzz(target: str, seconds: int, work: Path) -> Slice:
     command = [sys.executable, "-m", "fuzz.one", target, *(f"-{name}={value}" for name, value in options.items())]
     done = subprocess.run([*command, str(kept), str(CORPUS / target)], capture_output=True, text=True, errors="replace")  # noqa: S603 - our own module
     log = done.stdout + done.stderr
+    (work / f"{target}.log").write_text(log)
     made = re.search(r"stat::number_of_executed_units:\s*(\d+)", log)
     if made is None:
         raise click.ClickException(f"the fuzzer of {target!r} did not run:\n{log[-2_000:]}")

@@ -39,6 +39,7 @@ from server.realtime.connection import last_words, serve_realtime
 from server.room import Room
 from server.tokens import TokenError, Tokens
 from server.tracing import Tracing
+from server.turnstile import Turnstile
 
 LoadEngine: TypeAlias = Callable[[Callable[[str], None]], Awaitable[Engine]]
 """Loads the engine, telling its argument what comes next."""
@@ -125,7 +126,12 @@ class Server:
     async def __aenter__(self) -> Self:
         limits = self._settings.limits
         connection = partial(
-            Call, limits=limits, metrics=self.metrics, lobby=Lobby(limits.pending), tracing=self._tracing
+            Call,
+            limits=limits,
+            metrics=self.metrics,
+            lobby=Lobby(limits.pending),
+            turnstile=Turnstile(),
+            tracing=self._tracing,
         )
         # TCP_NODELAY is what asyncio sets on every socket. Speech does not compress, and compressing takes time.
         self._websockets = await serve(

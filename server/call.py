@@ -23,6 +23,7 @@ from server.limits import Limit, LimitError, Limits
 from server.metrics import Metrics
 from server.pace import Pace
 from server.tracing import Tracing
+from server.turnstile import Turnstile
 from server.watching import WatchedConversation
 
 
@@ -47,6 +48,8 @@ class Lobby:
         self._waiting.pop(call, None)
 
 
+AHEAD_S = 2.0
+"""Of frames, events or audio, by which a client may be ahead of the clock before it has to wait for others who are."""
 _TAKEN_BYTES = 1024
 """Taken apart in one go."""
 _TAKING_S = 0.001
@@ -72,11 +75,13 @@ class Call(HeadConnection):
         limits: Limits,
         metrics: Metrics,
         lobby: Lobby,
+        turnstile: Turnstile,
         tracing: Tracing | None,
         **settings: Any,
     ) -> None:
         super().__init__(protocol, server, **settings)
         self._lobby = lobby
+        self._turnstile = turnstile
         self._tracing = tracing
         self.holder: str | None = None
         self.limits = limits
@@ -101,6 +106,8 @@ class Call(HeadConnection):
         """That have come, and have not been taken apart."""
         self._taking = False
         """It goes on in the next round of the event loop."""
+        self._turn: asyncio.Task[None] | None = None
+        """For which that has to wait."""
         self._is_at_end = False
         """Nothing comes after what is untaken."""
         self._waiting_messages = 0
@@ -212,6 +219,10 @@ class Call(HeadConnection):
         self._take_apart()
         return True  # the transport stays until all that came before has been taken
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._untaken.clear()
+        super().connection_lost(exc)
+
     def _take_apart(self) -> None:
         """As much of what has come as there is time for now, and room."""
         if self._taking:
@@ -223,7 +234,11 @@ class Call(HeadConnection):
             super().data_received(piece)
         if self._untaken and not self._is_full():
             self._taking = True
-            self.loop.call_soon(self._take_more)
+            if self._frames.ahead_s > AHEAD_S:
+                self._turn = self.loop.create_task(self._turnstile.turn(_TAKEN_BYTES))
+                self._turn.add_done_callback(self._take_more)
+            else:
+                self.loop.call_soon(self._take_more)
         if self._is_at_end:
             if not self._untaken:
                 super().eof_received()
@@ -233,7 +248,7 @@ class Call(HeadConnection):
         else:
             self.transport.resume_reading()
 
-    def _take_more(self) -> None:
+    def _take_more(self, _: object = None) -> None:
         self._taking = False
         self._take_apart()
 
@@ -258,7 +273,10 @@ class Call(HeadConnection):
                 self._idle.reschedule(self.loop.time() + self.limits.idle_s)
             yield message
             # Messages that have come already are taken without waiting: others get their turn between them.
-            await asyncio.sleep(0)
+            if self._is_ahead():
+                await self._turnstile.turn(len(message))
+            else:
+                await asyncio.sleep(0)
 
     async def send(self, message: Data | Iterable[Data] | AsyncIterable[Data], text: bool | None = None) -> None:
         """Send, waiting for a slow reader, which slows nobody but itself.
@@ -283,6 +301,11 @@ class Call(HeadConnection):
         self._waiting_messages -= 1
         self._waiting_bytes -= len(message) if isinstance(message, bytes) else len(message.encode())
         self._take_apart()
+
+    def _is_ahead(self) -> bool:
+        """It sends faster than anybody speaks."""
+        heard = 0.0 if self._conversation is None else self._conversation.ahead_s
+        return max(self._frames.ahead_s, self._events.ahead_s, heard) > AHEAD_S
 
     def _is_full(self) -> bool:
         """Enough waits to be served. A message must come to its end before it can be."""

@@ -71,8 +71,8 @@ class Limits:
     event_bytes: int = 2**18
     event_parts: int = 10_000
     events_per_s: float = 20.0
-    events_at_once: int = 1_000
-    refused_events: int = 1_000
+    events_at_once: int = 500
+    refused_events: int = 100
     items: int = 500
     items_bytes: int = 2**20
     unsent_bytes: int = 2**16

@@ -38,6 +38,12 @@ class Pace:
         self._ahead = 0.0
         self._at_s = clock()
 
+    @property
+    def ahead_s(self) -> float:
+        """How long it takes until what is ahead has drained."""
+        self._drain()
+        return self._ahead / self._per_s
+
     def take(self, amount: float) -> None:
         """Note so much more.
 
@@ -45,9 +51,7 @@ class Pace:
             TooFastError: it is too far ahead, and must not be taken.
             LimitError: so much was refused already that the caller has to leave.
         """
-        now_s = self._clock()
-        self._ahead = max(0.0, self._ahead - (now_s - self._at_s) * self._per_s)
-        self._at_s = now_s
+        self._drain()
         if self._ahead + amount <= self._most:
             self._ahead += amount
             return
@@ -56,3 +60,8 @@ class Pace:
         if self._refusable < 0:
             raise LimitError(self._limit, f"{why} and more keeps coming", code=TooFastError.CODE)
         raise TooFastError(self._limit, f"{why}, {self._most:.0f} are the most; this is refused, {self._remedy}")
+
+    def _drain(self) -> None:
+        now_s = self._clock()
+        self._ahead = max(0.0, self._ahead - (now_s - self._at_s) * self._per_s)
+        self._at_s = now_s

@@ -43,6 +43,11 @@ class WatchedConversation(Conversation):
         super().__init__(engine, settings)
         self._watch = _Watch(self, engine.profile.turns.longest_turn_s, limits, metrics, tracing)
 
+    @property
+    def ahead_s(self) -> float:
+        """By how much its audio is ahead of the clock."""
+        return self._watch.ahead_s
+
     async def feed(self, samples_16k: FloatArray) -> None:
         self._watch.heard(samples_16k.size / INPUT_RATE_HZ)
         await super().feed(samples_16k)
@@ -100,6 +105,10 @@ class _Watch:
         self._settled = asyncio.Event()
         self._settled.set()
         self._first_audio_s: float | None = None
+
+    @property
+    def ahead_s(self) -> float:
+        return self._pace.ahead_s
 
     def heard(self, seconds: float) -> None:
         try:
