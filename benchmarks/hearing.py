@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from dataclasses import replace
 
 import click
 import numpy as np
@@ -19,10 +20,10 @@ from harness.measures.words import Errors
 from harness.replay import end_of_speech_s
 from pipeline.audio import INPUT_RATE_HZ, FloatArray
 from pipeline.languages import Language
+from pipeline.loading import load_speech_to_text
 from pipeline.profiles import load_profile
 from pipeline.stopping import Stop
-from pipeline.stt.base import Transcript
-from pipeline.stt.whisper import Whisper
+from pipeline.stt.base import SpeechToText, Transcript
 from pipeline.stt.windows import FULL_WINDOW_S
 from pipeline.weights import WeightStore
 
@@ -44,8 +45,7 @@ def windows() -> None:
     Each recording is transcribed three times, one thread, as at the pause after its last word; the draft is what would
     have been transcribed up to a second earlier. Takes about six minutes.
     """
-    profile = load_profile("embedded")
-    fitting, full = _whisper(profile.speech_to_text.shortest_window_s), _whisper(FULL_WINDOW_S)
+    fitting, full = _whisper(), _whisper(shortest_window_s=FULL_WINDOW_S)
     table = Table(
         "language", "clips", "30 s", "fitting", "with draft", "30 s", "fitting", "with draft", title="Hearing"
     )
@@ -59,7 +59,7 @@ def windows() -> None:
             likely = {Language(clip.language): 1.0}
             before = samples_16k[: (samples_16k.size - 1) // INPUT_RATE_HZ * INPUT_RATE_HZ]
             draft = fitting.transcribe(before, likely, draft=None, stop=Stop()) if before.size else None
-            tries: list[tuple[Whisper, Transcript | None]] = [(full, None), (fitting, None), (fitting, draft)]
+            tries: list[tuple[SpeechToText, Transcript | None]] = [(full, None), (fitting, None), (fitting, draft)]
             for number, (whisper, known) in enumerate(tries):
                 began_s = time.perf_counter()
                 heard = whisper.transcribe(samples_16k, likely, draft=known, stop=Stop())
@@ -83,7 +83,7 @@ def windows() -> None:
 @hearing.command()
 def languages() -> None:
     """Which language each recording is taken for, all six being as likely. Takes about two minutes."""
-    whisper = _whisper(load_profile("embedded").speech_to_text.shortest_window_s)
+    whisper = _whisper()
     likely = dict.fromkeys(Language, 1.0)
     heard: Counter[tuple[str, str]] = Counter()
     with progress() as bar:
@@ -98,14 +98,10 @@ def languages() -> None:
     settle("Languages", [Bar("taken for another", 100 * wrong / heard.total(), "%")])
 
 
-def _whisper(shortest_window_s: float) -> Whisper:
-    settings = load_profile("embedded").speech_to_text
-    return Whisper(
-        WeightStore().path(settings.model),
-        threads=settings.threads,
-        shortest_window_s=shortest_window_s,
-        padding_s=settings.padding_s,
-    )
+def _whisper(**other: float) -> SpeechToText:
+    """That of the embedded profile, with other settings where they are given."""
+    settings = load_profile("embedded").engines["whisper"]
+    return load_speech_to_text(replace(settings, **other), WeightStore())
 
 
 def _until_pause(clip: Fixture) -> FloatArray:

@@ -36,6 +36,7 @@ from pipeline.languages import Language
 from pipeline.lm.base import NO_TOOLS, LanguageModel, Message, Toolbox
 from pipeline.loading import load_models
 from pipeline.profiles import load_profile
+from pipeline.stopping import Stop
 from pipeline.weights import WeightStore
 from pipeline.workers import Workers
 
@@ -124,10 +125,12 @@ class LongReply:
     def __init__(self, text: str) -> None:
         self._text = text
 
-    def reply(self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS) -> Iterator[str]:
+    def reply(
+        self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS, stop: Stop
+    ) -> Iterator[str]:
         yield self._text
 
-    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS) -> None:
+    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS, *, stop: Stop) -> None:
         """There is nothing to read ahead."""
 
     def count_tokens(self, text: str) -> int:
@@ -402,7 +405,8 @@ def interruptions(conditions: tuple[Condition, ...], languages: tuple[str, ...],
 
 
 async def run(overlaps: Sequence[Overlap], lines: IO[str] | None) -> list[Outcome]:
-    profile, workers = load_profile("embedded").with_echo(), Workers()
+    profile = load_profile("embedded").with_echo()
+    workers = Workers(replies_at_once=profile.language_model.replies_at_once)
     sys.setswitchinterval(0.0005)  # a model's thread is not to make a frame late
     outcomes: list[Outcome] = []
     try:

@@ -17,7 +17,14 @@ import click
 )
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option(
-    "--profile", "profile_name", default="embedded", show_default=True, help="Which engines make up the cascade."
+    "--profile",
+    "profile_name",
+    default="embedded",
+    show_default=True,
+    envvar="S2S_PROFILE",
+    show_envvar=True,
+    help="Which engines make up the cascade: a name, or a file of one's own that ends in .toml. `s2s doctor` tells "
+    "which can run here.",
 )
 @click.option(
     "--language",
@@ -121,9 +128,10 @@ def serve(
         ) from error
     from pipeline.engine import Engine
     from pipeline.languages import Language, parse_language
-    from pipeline.loading import MissingExtraError
+    from pipeline.lm.base import LanguageModelError
     from pipeline.measuring import measure
     from pipeline.profiles import ProfileError, load_profile
+    from pipeline.readiness import MissingExtraError, UnfitMachineError
     from pipeline.weights import WeightsError, WeightStore
 
     log_to_stderr(log_format)
@@ -165,7 +173,7 @@ def serve(
     server = Server(load, settings, measure=measure)
     try:
         asyncio.run(serve_until_signalled(server, announce, leave))
-    except (MissingExtraError, ProfileError, WeightsError) as error:
+    except (MissingExtraError, ProfileError, WeightsError, UnfitMachineError, LanguageModelError) as error:
         raise click.ClickException(f"the models could not be loaded: {error}") from error
     except OSError as error:
         raise click.ClickException(

@@ -55,7 +55,7 @@ class Engine:
     def __init__(self, models: Models, profile: Profile, workers: Workers | None = None) -> None:
         self.profile = profile
         self._models = models
-        self._workers = workers or Workers()
+        self._workers = workers or Workers(replies_at_once=profile.language_model.replies_at_once)
 
     @classmethod
     async def load(
@@ -65,10 +65,11 @@ class Engine:
 
         Raises:
             MissingExtraError: packages of the engines are not installed.
-            ProfileError: the profile names an engine that does not exist.
+            UnfitMachineError: there is no GPU, or too little of its memory, or a variable is not set.
+            LanguageModelError: the language model is elsewhere, and does not answer.
             WeightsError: a model's files cannot be had.
         """
-        workers = Workers()
+        workers = Workers(replies_at_once=profile.language_model.replies_at_once)
         try:
             engine = cls(await load_models(profile, store, workers, on_loading), profile, workers)
             on_loading("warm-up")
@@ -139,7 +140,7 @@ class Engine:
             Stopped: it had.
         """
         model = self._models.language_models[language]
-        await self._workers.thinking.run(lambda stop: model.prepare(messages, toolbox), deadline_s=WHENEVER)
+        await self._workers.thinking.run(lambda stop: model.prepare(messages, toolbox, stop=stop), deadline_s=WHENEVER)
 
     def reply(
         self, messages: Sequence[Message], language: Language, max_tokens: int, toolbox: Toolbox = NO_TOOLS
@@ -147,7 +148,7 @@ class Engine:
         """Stream an answer with the language model of `language`; close the generator to stop it."""
         model = self._models.language_models[language]
         return self._workers.thinking.stream(
-            lambda stop: model.reply(messages, max_tokens=max_tokens, toolbox=toolbox), deadline_s=_now_s()
+            lambda stop: model.reply(messages, max_tokens=max_tokens, toolbox=toolbox, stop=stop), deadline_s=_now_s()
         )
 
     def count_tokens(self, text: str, language: Language) -> int:

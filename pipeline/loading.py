@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,22 +10,19 @@ from typing import TypeVar
 
 from pipeline.languages import Language
 from pipeline.lm.base import LanguageModel
-from pipeline.profiles import ECHO, Profile, ProfileError
+from pipeline.profiles import Profile, ProfileError, engines
+from pipeline.profiles.engines import EngineSettings, SettingsError, Stage
+from pipeline.readiness import require
 from pipeline.smart_turn import EndOfTurn
 from pipeline.stt.base import SpeechToText
 from pipeline.tts.base import TextToSpeech
 from pipeline.vad import VoiceActivity
 from pipeline.weights import WeightStore
+from pipeline.weights.finding import find
 from pipeline.worker import Worker
-from pipeline.workers import REPLIES_AT_ONCE, Workers
+from pipeline.workers import Workers
 
 T = TypeVar("T")
-
-_CONTEXT_TOKENS = 2048
-
-
-class MissingExtraError(ImportError):
-    """An engine's packages are not installed; the message says which install brings them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,53 +39,40 @@ class Models:
 async def load_models(
     profile: Profile, store: WeightStore, workers: Workers, on_loading: Callable[[str], None]
 ) -> Models:
-    """Load each model in the worker that will run it, so that its library's threads get that worker's priority."""
-    _require_embedded_engines()
+    """Load each model in the worker that will run it, so that its library's threads get that worker's priority.
+
+    Raises: as `pipeline.readiness.require` and `Engine.load`.
+    """
+    require(profile)
     on_loading("voice activity")
     voice_activity = await _load(workers.turns, partial(_load_voice_activity, store))
     on_loading("end of turn")
     end_of_turn = await _load(workers.turns, partial(_load_end_of_turn, store))
-    on_loading("speech to text")
-    speech_to_text = await _load(workers.hearing, partial(_load_speech_to_text, profile, store))
-    on_loading("language model")
-    language_models = {
-        name: await _load(workers.thinking, partial(_load_language_model, name, profile, store))
-        for name in sorted(set(profile.language_model.engines.values()))
-    }
-    on_loading("text to speech")
-    synthesisers = {
-        name: await _load(workers.speaking, partial(_load_text_to_speech, name, profile, store))
-        for name in sorted(set(profile.text_to_speech.engines.values()))
-    }
+
+    async def loaded(stage: Stage, worker: Worker, load: Callable[[EngineSettings, WeightStore], T]) -> dict[str, T]:
+        models = {}
+        for name, settings in profile.of_stage(stage).items():
+            on_loading(f"{stage.replace('_', ' ')}: {profile.described(name)}")
+            try:
+                models[name] = await _load(worker, partial(load, settings, store))
+            except SettingsError as error:
+                raise ProfileError(f"profile {profile.name}: [engines.{name}]: {error}") from None
+        return models
+
+    hearing = await loaded("speech_to_text", workers.hearing, load_speech_to_text)
+    thinking = await loaded("language_model", workers.thinking, load_language_model)
+    speaking = await loaded("text_to_speech", workers.speaking, load_text_to_speech)
     return Models(
         voice_activity=voice_activity,
         end_of_turn=end_of_turn,
-        speech_to_text=speech_to_text,
-        language_models={code: language_models[name] for code, name in profile.language_model.engines.items()},
-        text_to_speech={code: synthesisers[name] for code, name in profile.text_to_speech.engines.items()},
+        speech_to_text=hearing[profile.speech_to_text.engine],
+        language_models={code: thinking[name] for code, name in profile.language_model.engines.items()},
+        text_to_speech={code: speaking[name] for code, name in profile.text_to_speech.engines.items()},
     )
 
 
 async def _load(worker: Worker, load: Callable[[], T]) -> T:
     return await worker.run(lambda stop: load(), deadline_s=0.0)
-
-
-def _require_embedded_engines() -> None:
-    packages = (
-        "ctranslate2",
-        "espeakng_loader",
-        "faster_whisper",
-        "misaki",
-        "onnx",
-        "onnxruntime",
-        "pyopenjtalk",
-        "xllamacpp",
-    )
-    if missing := [package for package in packages if importlib.util.find_spec(package) is None]:
-        raise MissingExtraError(
-            f"the embedded engines need {', '.join(missing)}, not installed here; "
-            "`pip install 's2s-gate[server]'` brings them"
-        )
 
 
 def _load_voice_activity(store: WeightStore) -> VoiceActivity:
@@ -103,53 +87,112 @@ def _load_end_of_turn(store: WeightStore) -> EndOfTurn:
     return SmartTurn(store.path("smart-turn"), threads=1)
 
 
-def _load_speech_to_text(profile: Profile, store: WeightStore) -> SpeechToText:
-    settings = profile.speech_to_text
-    window = {"shortest_window_s": settings.shortest_window_s, "padding_s": settings.padding_s}
-    match settings.engine:
-        case "whisper":
+def load_speech_to_text(settings: EngineSettings, store: WeightStore) -> SpeechToText:
+    """The engine of these settings. Raises `WeightsError`: its files cannot be had."""
+    match settings:
+        case engines.Whisper():
             from pipeline.stt.whisper import Whisper
+            from pipeline.stt.whisper.onnx_network import OnnxNetwork
 
-            return Whisper(store.path(settings.model), threads=settings.threads, **window)
-        case "faster-whisper":
+            return Whisper(
+                find(settings.source, store),
+                partial(OnnxNetwork, threads=settings.threads),
+                shortest_window_s=settings.shortest_window_s,
+                padding_s=settings.padding_s,
+            )
+        case engines.TransformersWhisper():
+            from pipeline.stt.whisper import Whisper
+            from pipeline.stt.whisper.torch_network import TorchNetwork
+
+            return Whisper(
+                find(settings.source, store),
+                partial(TorchNetwork, device=settings.device, dtype=settings.dtype),
+                shortest_window_s=settings.shortest_window_s,
+                padding_s=settings.padding_s,
+            )
+        case engines.FasterWhisper():
             from pipeline.stt.faster_whisper import FasterWhisper
 
-            return FasterWhisper(store.path(settings.model), threads=settings.threads, **window)
-    raise ProfileError(
-        f"profile {profile.name}: no speech-to-text engine is called {settings.engine!r}; "
-        "use 'whisper' or 'faster-whisper'"
-    )
+            return FasterWhisper(
+                find(settings.source, store),
+                device=settings.device,
+                compute_type=settings.compute_type,
+                threads=settings.threads,
+                shortest_window_s=settings.shortest_window_s,
+                padding_s=settings.padding_s,
+            )
+    raise _not_a("speech-to-text engine", settings)
 
 
-def _load_language_model(engine: str, profile: Profile, store: WeightStore) -> LanguageModel:
-    match engine:
-        case "echo":
+def load_language_model(settings: EngineSettings, store: WeightStore) -> LanguageModel:
+    """The engine of these settings.
+
+    Raises:
+        WeightsError: its files cannot be had.
+        SettingsError: of an endpoint, a variable is not set.
+    """
+    match settings:
+        case engines.Echo():
             from pipeline.lm.echo import Echo
 
             return Echo()
-        case "smollm2":
+        case engines.Llama():
             from pipeline.lm.llama import Llama
 
             return Llama(
-                store.path("smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf",
-                conversations=REPLIES_AT_ONCE,
-                context_tokens=_CONTEXT_TOKENS,
+                find(settings.source, store) / settings.file,
+                conversations=settings.conversations,
+                context_tokens=settings.context_tokens,
             )
-    raise ProfileError(
-        f"profile {profile.name}: no language model engine is called {engine!r}; use 'smollm2' or '{ECHO}'"
-    )
+        case engines.Transformers():
+            from pipeline.lm.transformers import Transformers
+
+            return Transformers(
+                find(settings.source, store),
+                device=settings.device,
+                dtype=settings.dtype,
+                conversations=settings.conversations,
+                context_tokens=settings.context_tokens,
+                cuda_graphs=settings.cuda_graphs,
+            )
+        case engines.OpenAI():
+            from pipeline.lm.openai import OpenAI
+
+            address, model = settings.filled()
+            return OpenAI(
+                address,
+                model,
+                key=os.environ.get(settings.key_variable),
+                key_variable=settings.key_variable,
+                stall_s=settings.stall_s,
+                request=settings.request,
+            )
+    raise _not_a("language model", settings)
 
 
-def _load_text_to_speech(engine: str, profile: Profile, store: WeightStore) -> TextToSpeech:
-    match engine:
-        case "kokoro":
+def load_text_to_speech(settings: EngineSettings, store: WeightStore) -> TextToSpeech:
+    """The engine of these settings. Raises `WeightsError`: its files cannot be had."""
+    match settings:
+        case engines.Kokoro():
             from pipeline.tts.kokoro import Kokoro
+            from pipeline.tts.kokoro.onnx_network import OnnxNetwork as KokoroOnOnnx
 
-            return Kokoro(store.path("kokoro"), threads=profile.text_to_speech.threads)
-        case "espeak":
+            return Kokoro(find(settings.source, store), partial(KokoroOnOnnx, threads=settings.threads))
+        case engines.TorchKokoro():
+            from pipeline.tts.kokoro import Kokoro
+            from pipeline.tts.kokoro.torch_network import TorchNetwork as KokoroOnTorch
+
+            return Kokoro(find(settings.source, store), partial(KokoroOnTorch, device=settings.device))
+        case engines.Espeak():
             from pipeline.tts.espeak import Espeak
 
             return Espeak()
-    raise ProfileError(
-        f"profile {profile.name}: no text-to-speech engine is called {engine!r}; use 'kokoro' or 'espeak'"
-    )
+        case engines.Vits():
+            from pipeline.tts.vits import Vits
+
+            return Vits(find(settings.source, store), device=settings.device)
+    raise _not_a("text-to-speech engine", settings)
+
+
+def _not_a(what: str, settings: EngineSettings) -> TypeError:
+    return TypeError(f"{type(settings).__name__} are not the settings of a {what}")

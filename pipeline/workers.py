@@ -6,17 +6,17 @@ from collections.abc import Callable
 
 from pipeline.worker import Runner, Threads, Worker
 
-REPLIES_AT_ONCE = 4
-"""llama.cpp batches so many conversations by itself, token by token."""
-
 # Audio comes and goes before any model.
 _NICENESS = 5
 
 
 class Workers:
-    """Args: `runner` makes what runs a worker's jobs, by its name and its number of slots."""
+    """Args:
+    runner: makes what runs a worker's jobs, by its name and its number of slots.
+    replies_at_once: how many the language model writes, which batches them by itself.
+    """
 
-    def __init__(self, runner: Callable[[str, int], Runner] | None = None) -> None:
+    def __init__(self, runner: Callable[[str, int], Runner] | None = None, *, replies_at_once: int) -> None:
         def worker(name: str, *, slots: int = 1, niceness: int = _NICENESS) -> Worker:
             runs = runner(name, slots) if runner else Threads(name, slots, niceness=niceness)
             return Worker(runs, slots=slots)
@@ -25,7 +25,7 @@ class Workers:
         self.hearing = worker("speech-to-text")
         # What it writes while the synthesiser speaks is seldom waited for; but if it gave way altogether, another
         # caller would wait for the first word while the reply to one is made ahead of need.
-        self.thinking = worker("language-model", slots=REPLIES_AT_ONCE, niceness=10)
+        self.thinking = worker("language-model", slots=replies_at_once, niceness=10)
         self.speaking = worker("text-to-speech")
 
         self.named = {

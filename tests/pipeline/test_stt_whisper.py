@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from functools import partial
 from pathlib import Path
 
 import jiwer
@@ -17,6 +18,7 @@ from pipeline.stopping import Stop, Stopped
 from pipeline.stt.base import SpeechToText
 from pipeline.stt.faster_whisper import FasterWhisper
 from pipeline.stt.whisper import Whisper
+from pipeline.stt.whisper.onnx_network import OnnxNetwork
 from pipeline.stt.whisper.weights import ModelFileError, read_weights
 from pipeline.weights import WeightStore
 
@@ -26,12 +28,14 @@ CLIPS = fixtures.available("synthetic", [*Language], None)
 
 @pytest.fixture(scope="module")
 def whisper(weights: WeightStore) -> Whisper:
-    return Whisper(weights.path("whisper-base"), threads=2, shortest_window_s=6.0, padding_s=2.0)
+    network = partial(OnnxNetwork, threads=2)
+    return Whisper(weights.path("whisper-base"), network, shortest_window_s=6.0, padding_s=2.0)
 
 
 @pytest.fixture(scope="module")
 def reference(weights: WeightStore) -> FasterWhisper:
-    return FasterWhisper(weights.path("whisper-base"), threads=2, shortest_window_s=6.0, padding_s=2.0)
+    folder = weights.path("whisper-base")
+    return FasterWhisper(folder, device="cpu", compute_type="int8", threads=2, shortest_window_s=6.0, padding_s=2.0)
 
 
 def samples(clip: fixtures.Fixture) -> FloatArray:
