@@ -72,6 +72,7 @@ class OpenAI:
         self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS, stop: Stop
     ) -> Iterator[Piece]:
         """See `LanguageModel`. To stop it closes the connection, by which the server stops writing."""
+        stop.check()
         request = chat_request(messages, max_tokens, toolbox)
         request |= {"model": self._model, "stream_options": {"include_usage": True}, **self._request}
         pieces: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()

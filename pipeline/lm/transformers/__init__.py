@@ -13,9 +13,9 @@ from tokenizers.decoders import DecodeStream
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pipeline.lm.base import NO_TOOLS, CutOff, LanguageModelError, Message, Piece, Toolbox, Usage
+from pipeline.lm.batching import Batch
 from pipeline.lm.chat_completions import chat_tools
 from pipeline.lm.tool_calls import LLAMA, WrittenCalls, form_of
-from pipeline.lm.transformers.batching import Batch
 from pipeline.lm.transformers.decoding import TorchDecoding
 from pipeline.stopping import Stop
 

@@ -1,4 +1,4 @@
-"""A causal network of transformers with a cache of fixed size, for the batch: `pipeline.lm.transformers.batching`."""
+"""A causal network of transformers with a cache of fixed size, for the batch: `pipeline.lm.batching`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHORTEST_VIEW = 256
 
 
 class TorchDecoding:
-    """Satisfies `pipeline.lm.transformers.batching.Decoding`.
+    """Satisfies `pipeline.lm.batching.Decoding`.
 
     A step runs all slots, in use or not: the weights, which are read once for all, are what it costs. So its shapes are
     always the same but for how much of the cache is looked at, in powers of two; on a GPU each is recorded once as a
