@@ -86,15 +86,13 @@ def _print(machine: Machine, chosen: str, runs: dict[str, bool], found: dict[str
     table = Table("profile", "runs", "what of it", "what it takes")
     for name, each in found.items():
         verdict = Text("yes", "green") if runs[name] else Text("no", "red")
-        shown = [need for need in each if not need.met or need.remedy or need.kind in ("gpu memory", "memory")]
+        named = Text(name, "bold" if name == chosen else "")
+        shown = [need for need in each if not need.met or need.remedy]
+        if not shown:
+            table.add_row(named, verdict, "has all that it needs", "")
         for number, need in enumerate(shown):
-            first = number == 0
-            style = "" if need.met else "red"
-            table.add_row(
-                Text(name, "bold" if name == chosen else "") if first else "",
-                verdict if first else "",
-                Text(f"{need.kind}: {need.found}", style),
-                Text(need.remedy.replace("NAME", name)),
-            )
+            told = Text(f"{need.kind}: {need.found}", "" if need.met else "red")
+            first = (named, verdict) if number == 0 else ("", "")
+            table.add_row(*first, told, Text(need.remedy.replace("NAME", name)))
         table.add_section()
     console.print(table)

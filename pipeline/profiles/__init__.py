@@ -1,6 +1,6 @@
 """Profiles: which engines make up a cascade, and how it takes turns. One TOML file each.
 
-A profile may be `based_on` another, from which it has the sections that it does not state.
+A profile may be `based_on` another, from which it has the sections, and the engines, that it does not state.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Profile:
     def with_echo(self) -> Profile:
         """The same cascade, with `echo` as the language model of every language."""
         only = replace(self.language_model, engines=dict.fromkeys(Language, ECHO))
-        used = {*_named(self.speech_to_text, only, self.text_to_speech)}
+        used = {name for name, _ in _named(self.speech_to_text, only, self.text_to_speech)}
         engines = {name: settings for name, settings in self.engines.items() if name in used}
         return replace(self, language_model=only, engines=engines | {ECHO: engine_settings(ECHO, {})})
 
@@ -150,7 +150,10 @@ def _with_bases(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
         raise ProfileError(f"the profile {name} is based on itself, by way of {', '.join(above)}")
     table = _table(name)
     base = table.pop("based_on", None)
-    return table if base is None else {**_with_bases(str(base), (*above, name)), **table}
+    if base is None:
+        return table
+    below = _with_bases(str(base), (*above, name))
+    return {**below, **table, "engines": {**below.get("engines", {}), **table.get("engines", {})}}
 
 
 def _table(name: str) -> dict[str, Any]:
@@ -168,27 +171,21 @@ def _table(name: str) -> dict[str, Any]:
 _Stages = tuple[SpeechToTextProfile, LanguageModelProfile, TextToSpeechProfile]
 
 
-def _named(hearing: SpeechToTextProfile, thinking: LanguageModelProfile, speaking: TextToSpeechProfile) -> _Names:
-    """The engines that are named, each once, in the order of the stages."""
+def _named(
+    hearing: SpeechToTextProfile, thinking: LanguageModelProfile, speaking: TextToSpeechProfile
+) -> list[tuple[str, Stage]]:
+    """The engines that are named, in the order of the stages, with the stage that names them."""
     stages: list[tuple[Stage, list[str]]] = [
         ("speech_to_text", [hearing.engine]),
         ("language_model", [*thinking.engines.values()]),
         ("text_to_speech", [*speaking.engines.values()]),
     ]
-    return {name: stage for stage, names in stages for name in names}
-
-
-_Names = dict[str, Stage]
+    return list(dict.fromkeys((name, stage) for stage, names in stages for name in names))
 
 
 def _engines(profile: str, stages: _Stages, tables: Mapping[str, Any]) -> dict[str, EngineSettings]:
-    named = _named(*stages)
-    if idle := set(tables).difference(named):
-        raise ProfileError(
-            f"profile {profile}: no stage names the engines {sorted(idle)}; name them, or leave them out"
-        )
     engines = {}
-    for name, stage in named.items():
+    for name, stage in _named(*stages):
         try:
             engines[name] = engine_settings(name, tables.get(name, {}))
         except SettingsError as error:

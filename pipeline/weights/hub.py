@@ -32,10 +32,17 @@ def cached(source: ModelSource) -> Path | None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(source.model, revision=source.revision or None, local_files_only=True))
+        folder = Path(
+            snapshot_download(
+                source.model,
+                revision=source.revision or None,
+                allow_patterns=list(source.patterns) or None,
+                local_files_only=True,
+            )
+        )
     except LocalEntryNotFoundError:
         return None
-    return folder if _whole(folder) else None
+    return folder if is_whole(folder) else None
 
 
 def fetch(source: ModelSource) -> Path:
@@ -106,7 +113,7 @@ def _how_to_be_let_in(source: ModelSource, token: str | None) -> str:
     )
 
 
-def _whole(folder: Path) -> bool:
+def is_whole(folder: Path) -> bool:
     """Whether weights are there, and every part of them if they come in several."""
     if (index := folder / _INDEX).is_file():
         try:

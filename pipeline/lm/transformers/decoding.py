@@ -21,7 +21,10 @@ class TorchDecoding:
     def __init__(self, network: Any, *, conversations: int, context_tokens: int, cuda_graphs: bool) -> None:
         """Raises `ValueError` for a network that does not look at all of its context in every layer."""
         config = network.config
-        if other := set(getattr(config, "layer_types", None) or ()) - {"full_attention"}:
+        kinds = set(getattr(config, "layer_types", None) or ())
+        if not kinds and getattr(config, "sliding_window", None):
+            kinds = {"sliding_attention"}
+        if other := kinds - {"full_attention"}:
             raise ValueError(f"{type(network).__name__} has layers of {sorted(other)}; only full attention is served")
         self.conversations = conversations
         self.context_tokens = context_tokens
