@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.lm.base import LanguageModelError, Toolbox, ToolCall
 from pipeline.lm.chat_completions import new_call_id
+
+_BEGINS_A_CALL = re.compile(r'\s*\{\s*"name"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +104,9 @@ class WrittenCalls:
             try:
                 return "", self._read([*self._calls, left])
             except LanguageModelError:
-                # It only looked like one.
-                if not left.lstrip().startswith("{"):
+                if not left.lstrip().startswith("{") or _BEGINS_A_CALL.match(left):
                     raise
-                return left, []
+                return left, []  # it only looked like one
         return "", self._read([*self._calls, left])
 
     def _read(self, written: list[str]) -> list[ToolCall]:

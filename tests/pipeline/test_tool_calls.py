@@ -47,7 +47,7 @@ def test_a_call_behind_its_tag_may_come_after_words() -> None:
     assert read(LLAMA, 'Well. <|python_tag|>{"name": "look", "parameters": {}}') == ("Well. ", [("look", "{}")])
 
 
-@pytest.mark.parametrize("text", ["{I mean it}", "{", '{"name": "nobody"}', '{"a": 1} and more'])
+@pytest.mark.parametrize("text", ["{I mean it}", "{", '{"a": 1} and more'])
 def test_a_brace_that_begins_no_call_is_text(text: str) -> None:
     assert read(LLAMA, text) == (text, [])
 
@@ -68,6 +68,12 @@ def test_a_brace_behind_words_is_text() -> None:
 def test_what_is_no_call_that_can_be_made_is_an_error(written: str, why: str) -> None:
     with pytest.raises(LanguageModelError, match=why):
         read(HERMES, written)
+
+
+@pytest.mark.parametrize("written", ['{"name": "nobody"}', '{"name": "look", "parameters": {"x'])
+def test_a_bare_one_is_not_read_aloud_instead(written: str) -> None:
+    with pytest.raises(LanguageModelError):
+        read(LLAMA, written)
 
 
 def test_the_form_is_known_by_the_template() -> None:
