@@ -6,6 +6,8 @@ are replies as a language model writes them, half have no punctuation, as what `
 
 from __future__ import annotations
 
+from functools import partial
+
 import click
 import numpy as np
 import soxr
@@ -20,6 +22,7 @@ from pipeline.clauses import ClauseSplitter
 from pipeline.languages import Language
 from pipeline.stopping import Stop
 from pipeline.tts.kokoro import VOICES, Kokoro
+from pipeline.tts.kokoro.onnx_network import OnnxNetwork
 from pipeline.weights import WeightStore
 
 SENTENCES: dict[Language, tuple[str, ...]] = {
@@ -108,7 +111,7 @@ SENTENCES: dict[Language, tuple[str, ...]] = {
 def clauses(languages: tuple[str, ...], show: bool) -> None:
     """Measure replies spoken in clauses against replies spoken whole."""
     console = Console()
-    kokoro = Kokoro(WeightStore().path("kokoro"), threads=2)
+    kokoro = Kokoro(WeightStore().path("kokoro"), partial(OnnxNetwork, threads=2))
     listener = judge.load()
     table = Table("language", "sentences", "whole", "in clauses", "clauses", "first clause, s", "longest first, s")
     with progress() as bar:

@@ -23,10 +23,10 @@ from harness.replay import end_of_speech_s
 from pipeline.audio import INPUT_RATE_HZ, FloatArray, level_dbfs
 from pipeline.end_of_turn import evidence, wait_s
 from pipeline.languages import Language
+from pipeline.loading import load_speech_to_text
 from pipeline.profiles import TurnProfile, load_profile
 from pipeline.smart_turn import SmartTurn
 from pipeline.stopping import Stop
-from pipeline.stt.whisper import Whisper
 from pipeline.turns import Resumed, Silence, TurnDetector
 from pipeline.vad import FRAME_S, FRAME_SAMPLES, SileroVoiceActivity
 from pipeline.weights import WeightStore
@@ -119,16 +119,10 @@ def listen(languages: tuple[str, ...], out: Path) -> None:
 class _Models:
     def __init__(self) -> None:
         store, profile = WeightStore(), load_profile("embedded")
-        stt = profile.speech_to_text
         self.turns = profile.turns
         self.voice_activity = SileroVoiceActivity(store.path("silero-vad"))
         self.end_of_turn = SmartTurn(store.path("smart-turn"), threads=1)
-        self.speech_to_text = Whisper(
-            store.path(stt.model),
-            threads=stt.threads,
-            shortest_window_s=stt.shortest_window_s,
-            padding_s=stt.padding_s,
-        )
+        self.speech_to_text = load_speech_to_text(profile.engines[profile.speech_to_text.engine], store)
 
 
 def _playings(clip: Fixture, models: _Models) -> Iterator[Spoken]:

@@ -1,9 +1,12 @@
-"""`hearing`: what the window that fits costs in words and gains in time, and which languages are taken for which."""
+"""`hearing`: what the window that fits costs and gains, which languages are taken for which, and how engines agree."""
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import click
 import numpy as np
@@ -12,6 +15,7 @@ from rich.table import Table
 
 from benchmarks.bars import Bar, settle
 from benchmarks.callers import progress
+from benchmarks.whisper_conversion import convert
 from harness import fixtures
 from harness.fixtures import LANGUAGES, Fixture
 from harness.measures import words
@@ -19,16 +23,18 @@ from harness.measures.words import Errors
 from harness.replay import end_of_speech_s
 from pipeline.audio import INPUT_RATE_HZ, FloatArray
 from pipeline.languages import Language
+from pipeline.loading import load_speech_to_text
 from pipeline.profiles import load_profile
+from pipeline.profiles.engines import FasterWhisper, TransformersWhisper
 from pipeline.stopping import Stop
-from pipeline.stt.base import Transcript
-from pipeline.stt.whisper import Whisper
+from pipeline.stt.base import SpeechToText, Transcript
 from pipeline.stt.windows import FULL_WINDOW_S
 from pipeline.weights import WeightStore
 
 AFTER_S = 0.2
 """So much silence has been heard when a pause is noticed, as a rule."""
 WORSE_LIMIT = 1.0
+APART_LIMIT = 0.5
 TIME_LIMIT = 1 / 3
 
 
@@ -44,8 +50,7 @@ def windows() -> None:
     Each recording is transcribed three times, one thread, as at the pause after its last word; the draft is what would
     have been transcribed up to a second earlier. Takes about six minutes.
     """
-    profile = load_profile("embedded")
-    fitting, full = _whisper(profile.speech_to_text.shortest_window_s), _whisper(FULL_WINDOW_S)
+    fitting, full = _whisper(), _whisper(shortest_window_s=FULL_WINDOW_S)
     table = Table(
         "language", "clips", "30 s", "fitting", "with draft", "30 s", "fitting", "with draft", title="Hearing"
     )
@@ -59,7 +64,7 @@ def windows() -> None:
             likely = {Language(clip.language): 1.0}
             before = samples_16k[: (samples_16k.size - 1) // INPUT_RATE_HZ * INPUT_RATE_HZ]
             draft = fitting.transcribe(before, likely, draft=None, stop=Stop()) if before.size else None
-            tries: list[tuple[Whisper, Transcript | None]] = [(full, None), (fitting, None), (fitting, draft)]
+            tries: list[tuple[SpeechToText, Transcript | None]] = [(full, None), (fitting, None), (fitting, draft)]
             for number, (whisper, known) in enumerate(tries):
                 began_s = time.perf_counter()
                 heard = whisper.transcribe(samples_16k, likely, draft=known, stop=Stop())
@@ -83,7 +88,7 @@ def windows() -> None:
 @hearing.command()
 def languages() -> None:
     """Which language each recording is taken for, all six being as likely. Takes about two minutes."""
-    whisper = _whisper(load_profile("embedded").speech_to_text.shortest_window_s)
+    whisper = _whisper()
     likely = dict.fromkeys(Language, 1.0)
     heard: Counter[tuple[str, str]] = Counter()
     with progress() as bar:
@@ -98,14 +103,55 @@ def languages() -> None:
     settle("Languages", [Bar("taken for another", 100 * wrong / heard.total(), "%")])
 
 
-def _whisper(shortest_window_s: float) -> Whisper:
-    settings = load_profile("embedded").speech_to_text
-    return Whisper(
-        WeightStore().path(settings.model),
-        threads=settings.threads,
-        shortest_window_s=shortest_window_s,
-        padding_s=settings.padding_s,
-    )
+@hearing.command()
+def engines() -> None:
+    """Word error of the same weights in every engine of Whisper, over all recordings.
+
+    CTranslate2 and transformers compute in float32 here, the embedded engine in 8 bits, as always. Needs the gpu extra.
+    Takes about ten minutes.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        convert(WeightStore().path("whisper-base"), Path(folder))
+        hearers = _engines(folder)
+        errors: dict[str, dict[str, list[Errors]]] = {name: {code: [] for code in LANGUAGES} for name in hearers}
+        clips = [clip for tier in ("recorded", "synthetic") for clip in fixtures.available(tier, LANGUAGES, None)]
+        with progress() as bar:
+            for clip in bar.track(clips, description="listening"):
+                likely = {Language(clip.language): 1.0}
+                for name, engine in hearers.items():
+                    heard = engine.transcribe(_until_pause(clip), likely, draft=None, stop=Stop())
+                    counts = words.compare(clip.transcript, heard.text, clip.language).counts
+                    errors[name][clip.language].append(counts)
+    table = Table("language", "clips", *hearers, title="The same weights")
+    for code in LANGUAGES:
+        rates = (f"{_rate(errors[name][code]):.1f} %" for name in hearers)
+        table.add_row(code, str(len(errors["transformers"][code])), *rates)
+    together = {name: _rate([one for code in LANGUAGES for one in errors[name][code]]) for name in hearers}
+    table.add_row("all", str(len(clips)), *(f"{rate:.2f} %" for rate in together.values()))
+    Console().print(table)
+    apart = abs(together["transformers"] - together["faster-whisper"])
+    settle("The same weights", [Bar("transformers and faster-whisper apart", apart, "points", APART_LIMIT)])
+
+
+def _engines(converted: str) -> dict[str, SpeechToText]:
+    window = {"shortest_window_s": 8.0, "padding_s": 2.0}
+    settings = {
+        "whisper": load_profile("embedded").engines["whisper"],
+        "faster-whisper": FasterWhisper("whisper-base", "", "cpu", "float32", 1, **window),
+        "transformers": TransformersWhisper(converted, "", "cpu", "float32", **window),
+    }
+    return {name: load_speech_to_text(one, WeightStore()) for name, one in settings.items()}
+
+
+def _rate(errors: list[Errors]) -> float:
+    total = words.total(errors)
+    return 100 * total.errors / total.units
+
+
+def _whisper(**other: float) -> SpeechToText:
+    """That of the embedded profile, with other settings where they are given."""
+    settings = load_profile("embedded").engines["whisper"]
+    return load_speech_to_text(replace(settings, **other), WeightStore())
 
 
 def _until_pause(clip: Fixture) -> FloatArray:

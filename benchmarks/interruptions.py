@@ -36,6 +36,7 @@ from pipeline.languages import Language
 from pipeline.lm.base import NO_TOOLS, LanguageModel, Message, Toolbox
 from pipeline.loading import load_models
 from pipeline.profiles import load_profile
+from pipeline.stopping import Stop
 from pipeline.weights import WeightStore
 
 E = TypeVar("E", bound=Event)
@@ -123,10 +124,12 @@ class LongReply:
     def __init__(self, text: str) -> None:
         self._text = text
 
-    def reply(self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS) -> Iterator[str]:
+    def reply(
+        self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS, stop: Stop
+    ) -> Iterator[str]:
         yield self._text
 
-    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS) -> None:
+    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS, *, stop: Stop) -> None:
         """There is nothing to read ahead."""
 
     def count_tokens(self, text: str) -> int:

@@ -9,7 +9,8 @@ import click
 COMMANDS = {
     "serve": "start the speech-to-speech server",
     "talk": "talk to a server, by microphone and loudspeaker or by files",
-    "weights": "pull, list and verify the embedded models",
+    "weights": "pull, list and verify the models",
+    "doctor": "say what this machine can run, and what it would take",
     "fixtures": "pull, list and verify the recordings that the gate plays",
     "gate": "play recordings through a server, measure, and decide",
     "report": "make every view of a stored run again",

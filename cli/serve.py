@@ -31,7 +31,8 @@ import click
     show_default=True,
     envvar="S2S_PROFILE",
     show_envvar=True,
-    help="Which engines make up the cascade.",
+    help="Which engines make up the cascade: a name, or a file of one's own that ends in .toml. `s2s doctor` tells "
+    "which can run here.",
 )
 @click.option(
     "--language",
@@ -137,10 +138,11 @@ def serve(
         ) from error
     from pipeline.engine import Engine
     from pipeline.languages import Language, parse_language
-    from pipeline.loading import MissingExtraError
+    from pipeline.lm.base import LanguageModelError
     from pipeline.measuring import measure
     from pipeline.model_process import ModelProcessError
     from pipeline.profiles import ProfileError, load_profile
+    from pipeline.readiness import MissingExtraError, UnfitMachineError
     from pipeline.weights import WeightsError, WeightStore
 
     log_to_stderr(log_format)
@@ -185,7 +187,14 @@ def serve(
     server = Server(load, settings, measure=measure, tracing=tracing)
     try:
         asyncio.run(serve_until_signalled(server, announce, leave))
-    except (MissingExtraError, ModelProcessError, ProfileError, WeightsError) as error:
+    except (
+        LanguageModelError,
+        MissingExtraError,
+        ModelProcessError,
+        ProfileError,
+        UnfitMachineError,
+        WeightsError,
+    ) as error:
         raise click.ClickException(f"the models could not be loaded: {error}") from error
     except OSError as error:
         raise click.ClickException(

@@ -12,7 +12,7 @@ from pipeline.weights import CATALOGUE, WeightsError, WeightStore
 
 @click.group()
 def weights() -> None:
-    """Pull, list and verify the weights of the embedded models.
+    """Pull, list and verify the weights of models.
 
     They live in the user's cache, or in the folder that S2S_WEIGHTS names, which is then only read.
     """
@@ -26,8 +26,25 @@ def weights() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Also copy them to this folder, for a machine without a network: name it there in S2S_WEIGHTS.",
 )
-def pull(models: tuple[str, ...], folder: Path | None) -> None:
-    """Fetch what is missing or damaged of MODELS (all, if none is named)."""
+@click.option(
+    "--profile",
+    help="Whatever this profile needs: of the embedded models, and of the Hugging Face hub, into HF_HOME. HF_TOKEN "
+    "opens gated models.",
+)
+def pull(models: tuple[str, ...], folder: Path | None, profile: str | None) -> None:
+    """Fetch what is missing or damaged of MODELS (all the embedded ones, if none is named).
+
+    \b
+    Examples:
+      s2s weights pull                        the embedded models
+      s2s weights pull --to /media/stick      and a copy for a machine without a network
+      HF_TOKEN=... s2s weights pull --profile l4
+    """
+    if profile is not None:
+        if models or folder:
+            raise click.UsageError("--profile says which models, and they stay in the caches: leave out the rest")
+        _pull_profile(profile)
+        return
     try:
         store = WeightStore()
         if folder is None:
@@ -37,6 +54,19 @@ def pull(models: tuple[str, ...], folder: Path | None) -> None:
     except WeightsError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"verified: {', '.join(models or CATALOGUE)} in {folder or store.root}")
+
+
+def _pull_profile(name: str) -> None:
+    from pipeline.profiles import ProfileError, load_profile
+    from pipeline.readiness import sources
+    from pipeline.weights.finding import find
+
+    try:
+        store = WeightStore()
+        for source in sources(load_profile(name)):
+            click.echo(f"{source.model}: {find(source, store)}")
+    except (ProfileError, WeightsError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 @weights.command(name="list")

@@ -58,7 +58,7 @@ class Engine:
     def __init__(self, models: Models, profile: Profile, workers: Workers | None = None) -> None:
         self.profile = profile
         self._models = models
-        self._workers = workers or Workers()
+        self._workers = workers or Workers(replies_at_once=profile.language_model.replies_at_once)
         self._replies = 0
 
     @classmethod
@@ -70,7 +70,8 @@ class Engine:
         Raises:
             MissingExtraError: packages of the engines are not installed.
             ModelProcessError: the process of a model died over loading it.
-            ProfileError: the profile names an engine that does not exist.
+            UnfitMachineError: there is no GPU, or too little of its memory, or a variable is not set.
+            LanguageModelError: the language model is elsewhere, and does not answer.
             WeightsError: a model's files cannot be had.
         """
         engine = cls(await load_models(profile, store, on_loading), profile)
@@ -148,7 +149,7 @@ class Engine:
             Stopped: it had.
         """
         model = self._models.language_models[language]
-        await self._workers.thinking.run(lambda stop: model.prepare(messages, toolbox), deadline_s=WHENEVER)
+        await self._workers.thinking.run(lambda stop: model.prepare(messages, toolbox, stop=stop), deadline_s=WHENEVER)
 
     def reply(
         self, messages: Sequence[Message], language: Language, max_tokens: int, toolbox: Toolbox = NO_TOOLS
@@ -156,7 +157,7 @@ class Engine:
         """Stream an answer with the language model of `language`; close the generator to stop it."""
         model = self._models.language_models[language]
         return self._workers.thinking.stream(
-            lambda stop: model.reply(messages, max_tokens=max_tokens, toolbox=toolbox), deadline_s=_now_s()
+            lambda stop: model.reply(messages, max_tokens=max_tokens, toolbox=toolbox, stop=stop), deadline_s=_now_s()
         )
 
     @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -12,16 +12,16 @@ from pipeline.languages import Language
 from pipeline.lm.base import LanguageModel
 from pipeline.lm.echo import Echo
 from pipeline.model_process import ModelProcess
-from pipeline.profiles import ECHO, Profile, ProfileError
+from pipeline.profiles import Profile, ProfileError, engines
+from pipeline.profiles.engines import EngineSettings, SettingsError, Stage
+from pipeline.readiness import require
 from pipeline.remote import RemoteEndOfTurn, RemoteLanguageModel, RemoteSpeechToText, RemoteTextToSpeech
 from pipeline.smart_turn import EndOfTurn
 from pipeline.stt.base import SpeechToText
 from pipeline.tts.base import TextToSpeech
 from pipeline.vad import VoiceActivity
-from pipeline.weights import CATALOGUE, WeightStore
-from pipeline.workers import REPLIES_AT_ONCE
-
-_CONTEXT_TOKENS = 2048
+from pipeline.weights import WeightStore
+from pipeline.weights.finding import find
 
 # Audio comes and goes before any model.
 _NICENESS = 5
@@ -29,9 +29,7 @@ _NICENESS = 5
 # wait for the first word while the reply to one is made ahead of need.
 _LANGUAGE_MODEL_NICENESS = 10
 
-
-class MissingExtraError(ImportError):
-    """An engine's packages are not installed; the message says which install brings them."""
+_SMART_TURN = "smart-turn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,78 +54,84 @@ async def load_models(profile: Profile, store: WeightStore, on_loading: Callable
 
     Voice activity, which takes less time than a process is away, and `echo`, which has nothing to crash, stay here.
 
-    Raises: as `Engine.load`.
+    Raises: as `pipeline.readiness.require` and `Engine.load`.
     """
-    _require_embedded_engines()
-    language_models = dict.fromkeys(profile.language_model.engines.values())
-    synthesisers = dict.fromkeys(profile.text_to_speech.engines.values())
+    require(profile)
     on_loading("weights")
-    await asyncio.to_thread(_bring_weights, store, profile.speech_to_text.model, *language_models, *synthesisers)
-    turns = ModelProcess("end-of-turn", {"": partial(_load_end_of_turn, store)}, niceness=_NICENESS)
-    hearing = ModelProcess("speech-to-text", {"": partial(_load_speech_to_text, profile, store)}, niceness=_NICENESS)
-    thinking = ModelProcess(
+    await asyncio.to_thread(_bring_weights, profile, store)
+
+    def process(
+        name: str,
+        stage: Stage,
+        load: Callable[[EngineSettings, WeightStore], object],
+        *,
+        slots: int = 1,
+        niceness: int = _NICENESS,
+    ) -> ModelProcess:
+        elsewhere = {
+            name: settings
+            for name, settings in profile.of_stage(stage).items()
+            if not isinstance(settings, engines.Echo)
+        }
+        loaders = {name: partial(load, settings, store) for name, settings in elsewhere.items()}
+        return ModelProcess(name, loaders, slots=slots, niceness=niceness)
+
+    turns = ModelProcess("end-of-turn", {_SMART_TURN: partial(_load_end_of_turn, store)}, niceness=_NICENESS)
+    hearing = process("speech-to-text", "speech_to_text", load_speech_to_text)
+    thinking = process(
         "language-model",
-        {name: partial(_load_language_model, name, profile, store) for name in language_models if name != ECHO},
-        slots=REPLIES_AT_ONCE,
+        "language_model",
+        load_language_model,
+        slots=profile.language_model.replies_at_once,
         niceness=_LANGUAGE_MODEL_NICENESS,
     )
-    speaking = ModelProcess(
-        "text-to-speech",
-        {name: partial(_load_text_to_speech, name, profile, store) for name in synthesisers},
-        niceness=_NICENESS,
-    )
+    speaking = process("text-to-speech", "text_to_speech", load_text_to_speech)
     processes = (turns, hearing, thinking, speaking)
     try:
-        for process in processes:
-            process.begin()
+        for one in processes:
+            one.begin()
         on_loading("voice activity")
         voice_activity = await asyncio.to_thread(_load_voice_activity, store)
-        for process in processes:
-            on_loading(process.name.replace("-", " "))
-            await asyncio.to_thread(process.wait)
-        remote = {name: RemoteLanguageModel(thinking, name) for name in language_models if name != ECHO}
-        spoken = {name: RemoteTextToSpeech(speaking, name) for name in synthesisers}
+        for one in processes:
+            on_loading(", ".join([one.name.replace("-", " "), *map(profile.described, _named(one, profile))]))
+            await asyncio.to_thread(one.wait)
+        language_models: dict[str, LanguageModel] = {
+            name: Echo() if isinstance(settings, engines.Echo) else RemoteLanguageModel(thinking, name)
+            for name, settings in profile.of_stage("language_model").items()
+        }
+        synthesisers = {name: RemoteTextToSpeech(speaking, name) for name in profile.of_stage("text_to_speech")}
+    except SettingsError as error:
+        await asyncio.to_thread(_close, processes)
+        raise ProfileError(f"profile {profile.name}: {error}") from None
     except BaseException:
         await asyncio.to_thread(_close, processes)
         raise
     return Models(
         voice_activity=voice_activity,
-        end_of_turn=RemoteEndOfTurn(turns, ""),
-        speech_to_text=RemoteSpeechToText(hearing, ""),
-        language_models={code: remote.get(name, Echo()) for code, name in profile.language_model.engines.items()},
-        text_to_speech={code: spoken[name] for code, name in profile.text_to_speech.engines.items()},
+        end_of_turn=RemoteEndOfTurn(turns, _SMART_TURN),
+        speech_to_text=RemoteSpeechToText(hearing, profile.speech_to_text.engine),
+        language_models={code: language_models[name] for code, name in profile.language_model.engines.items()},
+        text_to_speech={code: synthesisers[name] for code, name in profile.text_to_speech.engines.items()},
         processes=processes,
     )
 
 
-def _bring_weights(store: WeightStore, *engines: str) -> None:
+def _named(process: ModelProcess, profile: Profile) -> list[str]:
+    return [name for name in process.models if name in profile.engines]
+
+
+def _bring_weights(profile: Profile, store: WeightStore) -> None:
     """What is missing is pulled here, where one display shows how far it is, and not by each process for itself."""
-    for model in ("silero-vad", "smart-turn", *engines):
-        if model in CATALOGUE:
-            store.path(model)
+    for model in ("silero-vad", _SMART_TURN):
+        store.path(model)
+    for settings in profile.engines.values():
+        if settings.source is not None:
+            find(settings.source, store)
 
 
 def _close(processes: Iterable[ModelProcess]) -> None:
     for process in processes:
         process.close()
-
-
-def _require_embedded_engines() -> None:
-    packages = (
-        "ctranslate2",
-        "espeakng_loader",
-        "faster_whisper",
-        "misaki",
-        "onnx",
-        "onnxruntime",
-        "pyopenjtalk",
-        "xllamacpp",
-    )
-    if missing := [package for package in packages if importlib.util.find_spec(package) is None]:
-        raise MissingExtraError(
-            f"the embedded engines need {', '.join(missing)}, not installed here; "
-            "`pip install 's2s-gate[server]'` brings them"
-        )
 
 
 def _load_voice_activity(store: WeightStore) -> VoiceActivity:
@@ -139,52 +143,113 @@ def _load_voice_activity(store: WeightStore) -> VoiceActivity:
 def _load_end_of_turn(store: WeightStore) -> EndOfTurn:
     from pipeline.smart_turn import SmartTurn
 
-    return SmartTurn(store.path("smart-turn"), threads=1)
+    return SmartTurn(store.path(_SMART_TURN), threads=1)
 
 
-def _load_speech_to_text(profile: Profile, store: WeightStore) -> SpeechToText:
-    settings = profile.speech_to_text
-    window = {"shortest_window_s": settings.shortest_window_s, "padding_s": settings.padding_s}
-    match settings.engine:
-        case "whisper":
+def load_speech_to_text(settings: EngineSettings, store: WeightStore) -> SpeechToText:
+    """The engine of these settings. Raises `WeightsError`: its files cannot be had."""
+    match settings:
+        case engines.Whisper():
             from pipeline.stt.whisper import Whisper
+            from pipeline.stt.whisper.onnx_network import OnnxNetwork
 
-            return Whisper(store.path(settings.model), threads=settings.threads, **window)
-        case "faster-whisper":
+            return Whisper(
+                find(settings.source, store),
+                partial(OnnxNetwork, threads=settings.threads),
+                shortest_window_s=settings.shortest_window_s,
+                padding_s=settings.padding_s,
+            )
+        case engines.TransformersWhisper():
+            from pipeline.stt.whisper import Whisper
+            from pipeline.stt.whisper.torch_network import TorchNetwork
+
+            return Whisper(
+                find(settings.source, store),
+                partial(TorchNetwork, device=settings.device, dtype=settings.dtype),
+                shortest_window_s=settings.shortest_window_s,
+                padding_s=settings.padding_s,
+            )
+        case engines.FasterWhisper():
             from pipeline.stt.faster_whisper import FasterWhisper
 
-            return FasterWhisper(store.path(settings.model), threads=settings.threads, **window)
-    raise ProfileError(
-        f"profile {profile.name}: no speech-to-text engine is called {settings.engine!r}; "
-        "use 'whisper' or 'faster-whisper'"
-    )
+            return FasterWhisper(
+                find(settings.source, store),
+                device=settings.device,
+                compute_type=settings.compute_type,
+                threads=settings.threads,
+                shortest_window_s=settings.shortest_window_s,
+                padding_s=settings.padding_s,
+            )
+    raise _not_a("speech-to-text engine", settings)
 
 
-def _load_language_model(engine: str, profile: Profile, store: WeightStore) -> LanguageModel:
-    match engine:
-        case "smollm2":
+def load_language_model(settings: EngineSettings, store: WeightStore) -> LanguageModel:
+    """The engine of these settings.
+
+    Raises:
+        WeightsError: its files cannot be had.
+        SettingsError: of an endpoint, a variable is not set.
+    """
+    match settings:
+        case engines.Echo():
+            return Echo()
+        case engines.Llama():
             from pipeline.lm.llama import Llama
 
             return Llama(
-                store.path("smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf",
-                conversations=REPLIES_AT_ONCE,
-                context_tokens=_CONTEXT_TOKENS,
+                find(settings.source, store) / settings.file,
+                conversations=settings.conversations,
+                context_tokens=settings.context_tokens,
             )
-    raise ProfileError(
-        f"profile {profile.name}: no language model engine is called {engine!r}; use 'smollm2' or '{ECHO}'"
-    )
+        case engines.Transformers():
+            from pipeline.lm.transformers import Transformers
+
+            return Transformers(
+                find(settings.source, store),
+                device=settings.device,
+                dtype=settings.dtype,
+                conversations=settings.conversations,
+                context_tokens=settings.context_tokens,
+                cuda_graphs=settings.cuda_graphs,
+            )
+        case engines.OpenAI():
+            from pipeline.lm.openai import OpenAI
+
+            address, model = settings.filled()
+            return OpenAI(
+                address,
+                model,
+                key=os.environ.get(settings.key_variable),
+                key_variable=settings.key_variable,
+                stall_s=settings.stall_s,
+                request=settings.request,
+            )
+    raise _not_a("language model", settings)
 
 
-def _load_text_to_speech(engine: str, profile: Profile, store: WeightStore) -> TextToSpeech:
-    match engine:
-        case "kokoro":
+def load_text_to_speech(settings: EngineSettings, store: WeightStore) -> TextToSpeech:
+    """The engine of these settings. Raises `WeightsError`: its files cannot be had."""
+    match settings:
+        case engines.Kokoro():
             from pipeline.tts.kokoro import Kokoro
+            from pipeline.tts.kokoro.onnx_network import OnnxNetwork as KokoroOnOnnx
 
-            return Kokoro(store.path("kokoro"), threads=profile.text_to_speech.threads)
-        case "espeak":
+            return Kokoro(find(settings.source, store), partial(KokoroOnOnnx, threads=settings.threads))
+        case engines.TorchKokoro():
+            from pipeline.tts.kokoro import Kokoro
+            from pipeline.tts.kokoro.torch_network import TorchNetwork as KokoroOnTorch
+
+            return Kokoro(find(settings.source, store), partial(KokoroOnTorch, device=settings.device))
+        case engines.Espeak():
             from pipeline.tts.espeak import Espeak
 
             return Espeak()
-    raise ProfileError(
-        f"profile {profile.name}: no text-to-speech engine is called {engine!r}; use 'kokoro' or 'espeak'"
-    )
+        case engines.Vits():
+            from pipeline.tts.vits import Vits
+
+            return Vits(find(settings.source, store), device=settings.device)
+    raise _not_a("text-to-speech engine", settings)
+
+
+def _not_a(what: str, settings: EngineSettings) -> TypeError:
+    return TypeError(f"{type(settings).__name__} are not the settings of a {what}")

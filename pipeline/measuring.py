@@ -16,7 +16,6 @@ from pipeline.engine import Engine
 from pipeline.languages import Language
 from pipeline.lm.base import Message
 from pipeline.vad import FRAME_SAMPLES
-from pipeline.workers import REPLIES_AT_ONCE
 
 T = TypeVar("T")
 
@@ -46,7 +45,7 @@ async def measure(engine: Engine) -> Capacity:
     busy_s = {
         "end-of-turn": asking.busy_s,
         "speech-to-text": hearing.busy_s,
-        "language-model": thinking.busy_s / REPLIES_AT_ONCE,
+        "language-model": thinking.busy_s / engine.profile.language_model.replies_at_once,
         "text-to-speech": speaking.busy_s,
         PROCESSOR: processor_s / cores(),
     }

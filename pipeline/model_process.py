@@ -80,6 +80,11 @@ class ModelProcess:
         running.wait()
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(self._loaders)
+
+    @property
     def pid(self) -> int | None:
         return self._current.process.pid if self._current else None
 

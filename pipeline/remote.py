@@ -45,11 +45,15 @@ class RemoteLanguageModel:
         self._process = process
         self._model = model
 
-    def reply(self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS) -> Iterator[Piece]:
-        return self._process.stream(self._model, "reply", list(messages), max_tokens=max_tokens, toolbox=toolbox)
+    def reply(
+        self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS, stop: Stop
+    ) -> Iterator[Piece]:
+        return self._process.stream(
+            self._model, "reply", list(messages), max_tokens=max_tokens, toolbox=toolbox, stop=stop
+        )
 
-    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS) -> None:
-        self._process.call(self._model, "prepare", list(messages), toolbox)
+    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS, *, stop: Stop) -> None:
+        self._process.call(self._model, "prepare", list(messages), toolbox, stop=stop)
 
     def count_tokens(self, text: str) -> int:
         """An estimate: this is called where nobody may wait."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from pipeline.audio import OUTPUT_RATE_HZ, FloatArray
@@ -14,7 +14,7 @@ from pipeline.clauses import ClauseSplitter
 from pipeline.engine import Engine
 from pipeline.events import Event, ReplyAudio, ReplyCall, ReplyDone, ReplyStarted, ReplyText, Trace, TurnFailed
 from pipeline.languages import Language
-from pipeline.lm.base import CutOff, Message, Toolbox, ToolCall
+from pipeline.lm.base import CutOff, Message, Toolbox, ToolCall, Usage
 from pipeline.outbox import Outbox
 from pipeline.playback import Clause, Playback
 
@@ -103,7 +103,7 @@ class Reply:
         self._made_s = 0.0
         self._head_start = asyncio.Event()
         """Enough of it has been made for it to be heard."""
-        self._tokens = 0
+        self._usage = Usage(request.prompt_tokens, 0)
         self._cut = False
         self._at_work: _Stage = "language_model"
         """What the next piece is waited for from."""
@@ -192,7 +192,10 @@ class Reply:
                     if isinstance(piece, CutOff):
                         self._cut = True
                         continue
-                    self._tokens += 1
+                    if isinstance(piece, Usage):
+                        self._usage = piece
+                        continue
+                    self._usage = replace(self._usage, reply_tokens=self._usage.reply_tokens + 1)
                     if request.trace.first_token_s is None:
                         request.trace.first_token_s = self._sample_clock()
                     if isinstance(piece, ToolCall):
@@ -300,7 +303,7 @@ class Reply:
             heard=self.playback.heard(),
             cut=self._cut,
             language=request.language,
-            prompt_tokens=request.prompt_tokens,
-            reply_tokens=self._tokens,
+            prompt_tokens=self._usage.prompt_tokens,
+            reply_tokens=self._usage.reply_tokens,
             trace=request.trace,
         )

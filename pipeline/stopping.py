@@ -17,7 +17,7 @@ class Stop:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._told = False
-        self._interrupts: list[Callable[[], None]] = []
+        self._interrupts: list[Callable[[], object]] = []
 
     def tell(self) -> None:
         """Stop. Interrupts what runs inside `interrupting`; to tell again changes nothing."""
@@ -37,7 +37,7 @@ class Stop:
             raise Stopped
 
     @contextmanager
-    def interrupting(self, interrupt: Callable[[], None]) -> Iterator[None]:
+    def interrupting(self, interrupt: Callable[[], object]) -> Iterator[None]:
         """While the block runs, to be told is to have `interrupt` called, from the thread that tells.
 
         Raises:

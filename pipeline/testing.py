@@ -218,7 +218,9 @@ class _ScriptedLanguageModel:
     def __init__(self, script: Script) -> None:
         self._script = script
 
-    def reply(self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS) -> Iterator[Piece]:
+    def reply(
+        self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS, stop: Stop
+    ) -> Iterator[Piece]:
         self._script.calls.append(("think", messages[-1].text))
         self._script.asked.append((max_tokens, toolbox))
         answer = self._script.reply(messages)
@@ -227,7 +229,7 @@ class _ScriptedLanguageModel:
                 self._script.pace.take(self._script.thinking_s)
                 yield f" {word}" if isinstance(word, str) and index else word
 
-    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS) -> None:
+    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS, *, stop: Stop) -> None:
         self._script.calls.append(("prepare", messages[-1].text))
 
     def count_tokens(self, text: str) -> int:
@@ -275,8 +277,11 @@ def scripted_engine(
         language_models=dict.fromkeys(Language, _ScriptedLanguageModel(script)),
         text_to_speech=dict.fromkeys(Language, _ScriptedTextToSpeech(script)),
     )
-    workers = Workers(runner or (lambda name, slots: OnTheLoop(script.pace)))
-    return Engine(models, profile or load_profile("embedded"), workers)
+    profile = profile or load_profile("embedded")
+    workers = Workers(
+        runner or (lambda name, slots: OnTheLoop(script.pace)), replies_at_once=profile.language_model.replies_at_once
+    )
+    return Engine(models, profile, workers)
 
 
 class ScriptedCaller:

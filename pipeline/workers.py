@@ -6,20 +6,20 @@ from collections.abc import Callable
 
 from pipeline.worker import Runner, Threads, Worker
 
-REPLIES_AT_ONCE = 4
-"""llama.cpp batches so many conversations by itself, token by token."""
-
 
 class Workers:
-    """Args: `runner` makes what runs a worker's jobs, by its name and its number of slots."""
+    """Args:
+    runner: makes what runs a worker's jobs, by its name and its number of slots.
+    replies_at_once: how many the language model writes, which batches them by itself.
+    """
 
-    def __init__(self, runner: Callable[[str, int], Runner] | None = None) -> None:
+    def __init__(self, runner: Callable[[str, int], Runner] | None = None, *, replies_at_once: int) -> None:
         def worker(name: str, *, slots: int = 1) -> Worker:
             return Worker(runner(name, slots) if runner else Threads(name, slots), slots=slots)
 
         self.turns = worker("end-of-turn")
         self.hearing = worker("speech-to-text")
-        self.thinking = worker("language-model", slots=REPLIES_AT_ONCE)
+        self.thinking = worker("language-model", slots=replies_at_once)
         self.speaking = worker("text-to-speech")
 
         self.named = {

@@ -295,7 +295,7 @@ class Server:
                 "status": "ready",
                 "version": metadata.version("s2s-gate"),
                 "profile": profile.name,
-                "stt": profile.speech_to_text.model,
+                "stt": profile.described(profile.speech_to_text.engine),
                 "lm": profile.language_model.engines,
                 "tts": profile.text_to_speech.engines,
                 "voices": {language: self._engine.voices(language) for language in Language},

@@ -43,7 +43,7 @@ class InProcessTarget:
         return {
             "version": metadata.version("s2s-gate"),
             "profile": profile.name,
-            "stt": profile.speech_to_text.model,
+            "stt": profile.described(profile.speech_to_text.engine),
         } | engines
 
 

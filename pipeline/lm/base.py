@@ -7,6 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
+from pipeline.stopping import Stop
+
+
+class LanguageModelError(RuntimeError):
+    """The model refused the request, cannot be reached, or failed in the middle of an answer; the message says why."""
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
@@ -67,7 +73,15 @@ class CutOff:
     """The answer reached `max_tokens` before its end."""
 
 
-Piece: TypeAlias = str | ToolCall | CutOff
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an answer took, where the model tells: tokens of the whole prompt and of the answer."""
+
+    prompt_tokens: int
+    reply_tokens: int
+
+
+Piece: TypeAlias = str | ToolCall | CutOff | Usage
 
 
 def estimated_tokens(text: str) -> int:
@@ -78,13 +92,27 @@ def estimated_tokens(text: str) -> int:
 class LanguageModel(Protocol):
     """May be called from several worker threads at once."""
 
-    def reply(self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS) -> Iterator[Piece]:
+    def reply(
+        self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS, stop: Stop
+    ) -> Iterator[Piece]:
         """Stream the answer to the last message: text piece by piece (about a token each), then whole tool calls, then
-        `CutOff` if it was. Closing the iterator stops it. A model that knows nothing of tools ignores them."""
+        `CutOff` if it was, then `Usage` from a model that tells. Closing the iterator stops it. A model that knows
+        nothing of tools ignores them.
+
+        Args:
+            stop: for a caller who waits for a piece, and for what waits for its turn.
+
+        Raises:
+            LanguageModelError: see there.
+            Stopped: told to stop while a piece was waited for.
+        """
         ...
 
-    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS) -> None:
-        """Read the beginning of a prompt ahead of time: the last message is not complete yet."""
+    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS, *, stop: Stop) -> None:
+        """Read the beginning of a prompt ahead of time: the last message is not complete yet.
+
+        Raises: as `reply` does.
+        """
         ...
 
     def count_tokens(self, text: str) -> int:

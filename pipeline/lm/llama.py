@@ -10,20 +10,16 @@ import queue
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from pipeline.lm.base import NO_TOOLS, CutOff, Message, Piece, Toolbox, ToolCall, estimated_tokens
-
-
-class LanguageModelError(RuntimeError):
-    """The model refused the request or failed in the middle of an answer."""
+from pipeline.lm.base import NO_TOOLS, LanguageModelError, Message, Piece, Toolbox, estimated_tokens
+from pipeline.lm.chat_completions import Answer, chat_request
+from pipeline.stopping import Stop
 
 
 class Llama:
-    """Greedy decoding: the same conversation gets the same answer, which is what a gate wants."""
+    """Satisfies `pipeline.lm.base.LanguageModel`."""
 
     def __init__(self, file: Path, *, conversations: int, context_tokens: int) -> None:
         import xllamacpp
@@ -43,28 +39,22 @@ class Llama:
         params.api_keys = [secrets.token_hex(32)]
         self._server = xllamacpp.Server(params)
         # Let go before its loop has begun, the library waits for ever. A first token is proof that it has begun.
-        for _ in self.reply([Message("user", "Hello")], max_tokens=1):
+        for _ in self.reply([Message("user", "Hello")], max_tokens=1, stop=Stop()):
             pass
 
-    def reply(self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS) -> Iterator[Piece]:
+    def reply(
+        self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS, stop: Stop
+    ) -> Iterator[Piece]:
         """See `LanguageModel`. What the model sees of the tools, and whether it can call any, is up to its template.
 
         Raises:
             LanguageModelError: what llama.cpp says went wrong.
         """
-        request: dict[str, Any] = {
-            "messages": chat_messages(messages),
-            "stream": True,
-            "max_tokens": max_tokens,
-            "temperature": 0.0,
-        }
-        if toolbox.tools:
-            request["tools"] = [{"type": "function", "function": asdict(tool)} for tool in toolbox.tools]
-            request["tool_choice"] = "required" if toolbox.required else "auto"
+        request = chat_request(messages, max_tokens, toolbox)
         # The library calls back from its own loop, while an iterator is pulled: a thread stands between the two.
         pieces: queue.SimpleQueue[Piece | BaseException | None] = queue.SimpleQueue()
         closed = threading.Event()
-        answer = _Answer()
+        answer = Answer()
 
         def on_chunk(chunk: dict[str, Any]) -> bool:
             if "error" in chunk:
@@ -83,78 +73,27 @@ class Llama:
             except BaseException as error:
                 pieces.put(error)
 
-        thread = threading.Thread(target=generate, name="llama-reply", daemon=True)
-        thread.start()
-        try:
-            while (piece := pieces.get()) is not None:
-                if isinstance(piece, BaseException):
-                    raise piece
-                yield piece
-        finally:
+        def interrupt() -> None:
             closed.set()
-            thread.join()
+            pieces.put(None)
 
-    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS) -> None:
+        with stop.interrupting(interrupt):
+            thread = threading.Thread(target=generate, name="llama-reply", daemon=True)
+            thread.start()
+            try:
+                while (piece := pieces.get()) is not None:
+                    if isinstance(piece, BaseException):
+                        raise piece
+                    yield piece
+            finally:
+                closed.set()
+                thread.join()
+
+    def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS, *, stop: Stop) -> None:
         """See `LanguageModel`. What was read stays in a slot, where the prompt that goes on with it is looked for."""
-        for _ in self.reply(messages, max_tokens=0, toolbox=toolbox):
+        for _ in self.reply(messages, max_tokens=0, toolbox=toolbox, stop=stop):
             pass
 
     def count_tokens(self, text: str) -> int:
         """An estimate: exact counts would need a round trip through the model's queue."""
         return estimated_tokens(text)
-
-
-def chat_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    """In the form of the chat completions of OpenAI, where the calls of an answer are a part of its message."""
-    chat: list[dict[str, Any]] = []
-    for message in messages:
-        calls = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in message.calls
-        ]
-        if calls and chat and chat[-1]["role"] == "assistant":
-            chat[-1].setdefault("tool_calls", []).extend(calls)
-            continue
-        told: dict[str, Any] = {"role": message.role, "content": message.text}
-        if calls:
-            told["tool_calls"] = calls
-        if message.call_id is not None:
-            told["tool_call_id"] = message.call_id
-        chat.append(told)
-    return chat
-
-
-class _Answer:
-    """One answer as it comes in chunks: text at once, calls when they are whole."""
-
-    def __init__(self) -> None:
-        self._calls: dict[int, ToolCall] = {}
-        self._cut = False
-
-    def take(self, chunk: dict[str, Any]) -> str:
-        """The text in a chunk."""
-        text = ""
-        for choice in chunk.get("choices", ()):
-            delta = choice.get("delta", {})
-            text += delta.get("content") or ""
-            for part in delta.get("tool_calls") or ():
-                self._extend(part)
-            self._cut = self._cut or choice.get("finish_reason") == "length"
-        return text
-
-    def rest(self) -> Iterator[Piece]:
-        """What can be told only at the end."""
-        for call in self._calls.values():
-            yield replace(call, id=call.id or f"call_{uuid4().hex[:24]}")
-        if self._cut:
-            yield CutOff()
-
-    def _extend(self, part: dict[str, Any]) -> None:
-        function = part.get("function", {})
-        call = self._calls.get(part.get("index", 0), ToolCall("", "", ""))
-        self._calls[part.get("index", 0)] = replace(
-            call,
-            id=part.get("id") or call.id,
-            name=call.name + (function.get("name") or ""),
-            arguments=call.arguments + (function.get("arguments") or ""),
-        )

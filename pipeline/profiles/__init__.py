@@ -1,14 +1,20 @@
-"""Profiles: which engines make up a cascade, and how it takes turns. One TOML file each."""
+"""Profiles: which engines make up a cascade, and how it takes turns. One TOML file each.
+
+A profile may be `based_on` another, from which it has the sections, and the engines, that it does not state.
+"""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.capacity import LoadProfile
 from pipeline.languages import Language
+from pipeline.profiles.engines import EngineSettings, SettingsError, Stage, engine_settings
 
 ECHO = "echo"
 """The language model engine that repeats what was heard: the deterministic choice for measuring words."""
@@ -46,10 +52,6 @@ class TurnProfile:
 @dataclass(frozen=True, slots=True)
 class SpeechToTextProfile:
     engine: str
-    model: str
-    threads: int
-    shortest_window_s: float
-    padding_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,12 @@ class LanguageModelProfile:
     reply_limit_s: float
     max_reply_tokens: int
     history_tokens: int
+    replies_at_once: int
     engines: dict[Language, str]
 
 
 @dataclass(frozen=True, slots=True)
 class TextToSpeechProfile:
-    threads: int
     lead_s: float
     ahead_s: float
     head_start_s: float
@@ -71,18 +73,48 @@ class TextToSpeechProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryProfile:
+    """What the cascade takes, in GB of 10^9 bytes, reckoned in the profile's own words.
+
+    Attributes:
+        machine_gb: of the machine's memory.
+        gpu_gb: of the GPU's, by what it is for.
+    """
+
+    machine_gb: float
+    gpu_gb: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
+    """Attributes:
+    engines: the settings of each engine that the three stages name.
+    """
+
     name: str
     turns: TurnProfile
     speech_to_text: SpeechToTextProfile
     language_model: LanguageModelProfile
     text_to_speech: TextToSpeechProfile
+    memory: MemoryProfile
     load: LoadProfile
+    engines: Mapping[str, EngineSettings]
 
     def with_echo(self) -> Profile:
         """The same cascade, with `echo` as the language model of every language."""
-        engines = dict.fromkeys(Language, ECHO)
-        return replace(self, language_model=replace(self.language_model, engines=engines))
+        only = replace(self.language_model, engines=dict.fromkeys(Language, ECHO))
+        used = {name for name, _ in _named(self.speech_to_text, only, self.text_to_speech)}
+        engines = {name: settings for name, settings in self.engines.items() if name in used}
+        return replace(self, language_model=only, engines=engines | {ECHO: engine_settings(ECHO, {})})
+
+    def of_stage(self, stage: Stage) -> dict[str, EngineSettings]:
+        """Its engines of one stage, by name."""
+        return {name: settings for name, settings in self.engines.items() if settings.stage == stage}
+
+    def described(self, name: str) -> str:
+        """An engine for reports, with its model."""
+        model = self.engines[name].described
+        return model if model and model != name else name
 
 
 def profile_names() -> list[str]:
@@ -94,22 +126,76 @@ def profile_names() -> list[str]:
 
 
 def load_profile(name: str) -> Profile:
-    """Read a profile by name.
+    """Read a profile by name, or from a file: what ends in .toml.
 
     Raises:
         ProfileError: no such profile, or a field that is missing, unknown or of the wrong kind.
     """
-    if name not in profile_names():
-        raise ProfileError(f"unknown profile {name!r}; choose one of {', '.join(profile_names())}")
-    table = tomllib.loads(resources.files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
-    return Profile(
-        name=table["name"],
-        turns=_section(TurnProfile, name, "turns", table),
-        speech_to_text=_section(SpeechToTextProfile, name, "speech_to_text", table),
-        language_model=_section(LanguageModelProfile, name, "language_model", table),
-        text_to_speech=_section(TextToSpeechProfile, name, "text_to_speech", table),
-        load=_section(LoadProfile, name, "load", table),
+    table = _with_bases(name)
+    stages = (
+        _section(SpeechToTextProfile, name, "speech_to_text", table),
+        _section(LanguageModelProfile, name, "language_model", table),
+        _section(TextToSpeechProfile, name, "text_to_speech", table),
     )
+    return Profile(
+        str(table.get("name", name)),
+        _section(TurnProfile, name, "turns", table),
+        *stages,
+        memory=_section(MemoryProfile, name, "memory", table),
+        load=_section(LoadProfile, name, "load", table),
+        engines=_engines(name, stages, table.get("engines", {})),
+    )
+
+
+def _with_bases(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    if name in above:
+        raise ProfileError(f"the profile {name} is based on itself, by way of {', '.join(above)}")
+    table = _table(name)
+    base = table.pop("based_on", None)
+    if base is None:
+        return table
+    below = _with_bases(str(base), (*above, name))
+    return {**below, **table, "engines": {**below.get("engines", {}), **table.get("engines", {})}}
+
+
+def _table(name: str) -> dict[str, Any]:
+    try:
+        if name.endswith(".toml"):
+            return tomllib.loads(Path(name).read_text(encoding="utf-8"))
+        if name in profile_names():
+            return tomllib.loads(resources.files(__name__).joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ProfileError(f"the profile {name} cannot be read: {error}") from None
+    choices = ", ".join(profile_names())
+    raise ProfileError(f"unknown profile {name!r}; choose one of {choices}, or a file that ends in .toml")
+
+
+_Stages = tuple[SpeechToTextProfile, LanguageModelProfile, TextToSpeechProfile]
+
+
+def _named(
+    hearing: SpeechToTextProfile, thinking: LanguageModelProfile, speaking: TextToSpeechProfile
+) -> list[tuple[str, Stage]]:
+    """The engines that are named, in the order of the stages, with the stage that names them."""
+    stages: list[tuple[Stage, list[str]]] = [
+        ("speech_to_text", [hearing.engine]),
+        ("language_model", [*thinking.engines.values()]),
+        ("text_to_speech", [*speaking.engines.values()]),
+    ]
+    return list(dict.fromkeys((name, stage) for stage, names in stages for name in names))
+
+
+def _engines(profile: str, stages: _Stages, tables: Mapping[str, Any]) -> dict[str, EngineSettings]:
+    engines = {}
+    for name, stage in _named(*stages):
+        try:
+            engines[name] = engine_settings(name, tables.get(name, {}))
+        except SettingsError as error:
+            raise ProfileError(f"profile {profile}: {error}") from None
+        if engines[name].stage != stage:
+            does = engines[name].stage
+            raise ProfileError(f"profile {profile}: the {stage} cannot be {name!r}, which is a {does}")
+    return engines
 
 
 def _section(kind: type[_Section], profile: str, section: str, table: dict[str, Any]) -> _Section:

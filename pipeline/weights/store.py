@@ -74,6 +74,19 @@ class WeightStore:
             self._bring([model], rehash=False)
         return self.root / model
 
+    @property
+    def pulls(self) -> bool:
+        """Whether it fetches what is missing."""
+        return not self._own
+
+    def has(self, model: str) -> bool:
+        """Whether every file of a model is there, without hashing them.
+
+        Raises:
+            WeightsError: an unknown model.
+        """
+        return all((self.root / file.path).is_file() for file in self._model(model).files)
+
     def pull(self, *models: str) -> None:
         """Have these models (all, if none is named) whole and right: hash every file, fetch what is missing or wrong.
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.lm.base import CutOff, Message, Tool, Toolbox, ToolCall
+from pipeline.lm.base import CutOff, LanguageModelError, Message, Tool, Toolbox, ToolCall
+from pipeline.lm.chat_completions import chat_messages
 from pipeline.lm.echo import Echo
-from pipeline.lm.llama import LanguageModelError, Llama, chat_messages
+from pipeline.lm.llama import Llama
+from pipeline.stopping import Stop
 from pipeline.weights import WeightStore
 
 
@@ -21,11 +23,11 @@ def test_the_echo_repeats_the_last_thing_said_whole() -> None:
         Message("assistant", "first"),
         Message("user", "欢迎大家。"),
     ]
-    assert list(Echo().reply(messages, max_tokens=1)) == ["欢迎大家。"]
+    assert list(Echo().reply(messages, max_tokens=1, stop=Stop())) == ["欢迎大家。"]
 
 
 def test_the_echo_of_nothing_is_nothing() -> None:
-    assert list(Echo().reply([Message("system", "Be brief.")], max_tokens=1)) == []
+    assert list(Echo().reply([Message("system", "Be brief.")], max_tokens=1, stop=Stop())) == []
 
 
 @pytest.fixture(scope="module")
@@ -37,22 +39,22 @@ def llama(weights: WeightStore) -> Llama:
 @pytest.mark.models
 def test_the_same_question_gets_the_same_answer(llama: Llama) -> None:
     question = [Message("user", "What is the capital of France? Answer in one word.")]
-    first = "".join(llama.reply(question, max_tokens=24))
+    first = "".join(llama.reply(question, max_tokens=24, stop=Stop()))
     assert first.strip()
-    assert "".join(llama.reply(question, max_tokens=24)) == first
+    assert "".join(llama.reply(question, max_tokens=24, stop=Stop())) == first
 
 
 @pytest.mark.models
 def test_a_closed_reply_stops_the_model(llama: Llama) -> None:
-    with closing(llama.reply([Message("user", "Count to one thousand.")], max_tokens=400)) as pieces:
+    with closing(llama.reply([Message("user", "Count to one thousand.")], max_tokens=400, stop=Stop())) as pieces:
         next(pieces)
-    assert len(list(llama.reply([Message("user", "Hello")], max_tokens=3))) <= 3 + len([CutOff()])
+    assert len(list(llama.reply([Message("user", "Hello")], max_tokens=3, stop=Stop()))) <= 3 + len([CutOff()])
 
 
 @pytest.mark.models
 def test_a_prompt_that_does_not_fit_is_an_error_that_says_so(llama: Llama) -> None:
     with pytest.raises(LanguageModelError, match="context"):
-        list(llama.reply([Message("user", "word " * 2000)], max_tokens=3))
+        list(llama.reply([Message("user", "word " * 2000)], max_tokens=3, stop=Stop()))
 
 
 def test_a_chat_has_the_calls_of_an_answer_in_its_message() -> None:
@@ -109,7 +111,7 @@ def test_a_call_that_comes_in_pieces_is_put_together() -> None:
         finish="tool_calls",
     )
     toolbox = Toolbox((Tool("look", "Looks.", {"type": "object"}),), required=True)
-    pieces = list(llama_on(server).reply([Message("user", "hi")], max_tokens=9, toolbox=toolbox))
+    pieces = list(llama_on(server).reply([Message("user", "hi")], max_tokens=9, toolbox=toolbox, stop=Stop()))
     assert pieces == ["Let me see.", ToolCall("c0", "look", '{"where": "outside"}'), ToolCall("c1", "listen", "{}")]
     function = {"name": "look", "description": "Looks.", "parameters": {"type": "object"}}
     assert server.request["tools"] == [{"type": "function", "function": function}]
@@ -118,14 +120,14 @@ def test_a_call_that_comes_in_pieces_is_put_together() -> None:
 
 def test_an_answer_that_was_cut_off_says_so() -> None:
     server = ChunkedServer({"content": "The"}, finish="length")
-    assert list(llama_on(server).reply([Message("user", "hi")], max_tokens=1)) == ["The", CutOff()]
+    assert list(llama_on(server).reply([Message("user", "hi")], max_tokens=1, stop=Stop())) == ["The", CutOff()]
     assert "tools" not in server.request
 
 
 @pytest.mark.models
 def test_after_its_own_words_it_says_more(llama: Llama) -> None:
     said = [Message("user", "Hello."), Message("assistant", "Hello! How can I help you today?")]
-    assert "".join(piece for piece in llama.reply(said, max_tokens=8) if isinstance(piece, str)).strip()
+    assert "".join(piece for piece in llama.reply(said, max_tokens=8, stop=Stop()) if isinstance(piece, str)).strip()
 
 
 @pytest.mark.models
@@ -136,5 +138,5 @@ def test_it_reads_the_result_of_a_call(llama: Llama) -> None:
         Message("assistant", "", calls=(ToolCall("c0", "weather", '{"city": "Paris"}'),)),
         Message("tool", "sunny, 21 degrees", call_id="c0"),
     ]
-    answer = "".join(str(piece) for piece in llama.reply(messages, max_tokens=40, toolbox=toolbox))
+    answer = "".join(str(piece) for piece in llama.reply(messages, max_tokens=40, toolbox=toolbox, stop=Stop()))
     assert "sunny" in answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from pipeline.audio import OUTPUT_RATE_HZ, FloatArray
 from pipeline.languages import Language
 from pipeline.stopping import Stop, Stopped
 from pipeline.tts.kokoro import Kokoro, fit
+from pipeline.tts.kokoro.onnx_network import OnnxNetwork
 from pipeline.tts.mastering import true_peak
 from pipeline.weights import WeightStore
 
@@ -26,7 +28,7 @@ SENTENCES = {
 
 @pytest.fixture(scope="module")
 def kokoro(weights: WeightStore) -> Kokoro:
-    return Kokoro(weights.path("kokoro"), threads=2)
+    return Kokoro(weights.path("kokoro"), partial(OnnxNetwork, threads=2))
 
 
 def spoken(kokoro: Kokoro, text: str, language: Language, *, speed: float = 1.0, voice: str = "") -> FloatArray:
@@ -99,7 +101,7 @@ def test_what_it_cannot_speak_is_refused_with_the_choices(kokoro: Kokoro) -> Non
 
 def test_missing_weights_name_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="s2s weights pull"):
-        Kokoro(tmp_path, threads=1)
+        Kokoro(tmp_path, partial(OnnxNetwork, threads=1))
 
 
 def test_too_long_a_clause_is_cut_at_a_natural_place() -> None:

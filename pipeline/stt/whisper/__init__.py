@@ -1,26 +1,24 @@
-"""Whisper on onnxruntime: on a window that fits the utterance, and from a draft where there is one.
+"""Whisper, on a window that fits the utterance, and from a draft where there is one.
 
-It runs the weights of a CTranslate2 model, in graphs of its own (`graphs.py`), because a transcript is wanted again and
-again while somebody speaks: what the transcript before found is checked in one run and not written anew, a run can be
-stopped in the middle, and every token comes with the probability that the sentence ends there.
+It is decoded here and not by a library, because a transcript is wanted again and again while somebody speaks: what the
+transcript before found is checked in one run and not written anew, a run can be stopped in the middle, and every token
+comes with the probability that the sentence ends there. What runs the two halves of the model is `network.py`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.audio import FloatArray
 from pipeline.languages import Language
-from pipeline.onnx_session import OnnxSession
 from pipeline.stopping import Stop
 from pipeline.stt.base import Transcript
 from pipeline.stt.whisper.decoding import Decoded, Decoder
-from pipeline.stt.whisper.graphs import Shape, Tokens, decoder_graph, encoder_graph
-from pipeline.stt.whisper.weights import read_weights
+from pipeline.stt.whisper.network import Network
 from pipeline.stt.windows import FULL_WINDOW_S, cut, is_no_speech, mel_frames, ran_away, token_budget, window_s
 
 _SENTENCE_MARKS = frozenset(".!?。！？")
@@ -33,31 +31,31 @@ _LONGEST_MARK = 9  # letters of a token that spells marks, in the tokenizer's sp
 class Whisper:
     """A multilingual Whisper, greedy, without temperature fall-back. Satisfies `pipeline.stt.base.SpeechToText`."""
 
-    def __init__(self, folder: Path, *, threads: int, shortest_window_s: float, padding_s: float) -> None:
-        """`folder` holds `model.bin`, `config.json` and `tokenizer.json`, as CTranslate2's converter leaves them.
-
-        Raises:
-            ModelFileError: `model.bin` is not a model of CTranslate2.
+    def __init__(
+        self,
+        folder: Path,
+        network: Callable[[Path, Sequence[int], Sequence[int]], Network],
+        *,
+        shortest_window_s: float,
+        padding_s: float,
+    ) -> None:
+        """Args:
+        folder: holds the `tokenizer.json` of a multilingual Whisper, and what the network needs.
+        network: makes it of the folder, the `named` and the `ends` of `pipeline.stt.whisper.network.Tokens`.
         """
         import tokenizers
         from faster_whisper.feature_extractor import FeatureExtractor
 
         self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._end_of_text = self._token("<|endoftext|>")
+        end_of_text = self._token("<|endoftext|>")
         marks = self._marks()
         self._marks_tokens = frozenset(token for token, text in marks.items() if set(text) <= _MARKS)
         ends = [token for token, text in marks.items() if set(text) <= _SENTENCE_MARKS and "..." not in text]
         self._languages = {language: self._token(f"<|{language}|>") for language in Language}
-        weights = read_weights(folder / "model.bin")
-        shape = Shape.of(weights)
-        tokens = Tokens.read(
-            folder / "config.json",
-            named=[*self._languages.values(), self._token(*_NO_SPEECH)],
-            ends=[*ends, self._end_of_text],
-        )
-        self._features = FeatureExtractor(feature_size=shape.mels)
-        self._encoder = OnnxSession(encoder_graph(weights), threads=threads)
-        self._decoder = Decoder(OnnxSession(decoder_graph(weights, tokens), threads=threads), shape, self._end_of_text)
+        named = [*self._languages.values(), self._token(*_NO_SPEECH)]
+        self._network = network(folder, named, [*ends, end_of_text])
+        self._features = FeatureExtractor(feature_size=self._network.mels)
+        self._decoder = Decoder(self._network, end_of_text)
         self._shortest_window_s = shortest_window_s
         self._padding_s = padding_s
 
@@ -96,17 +94,17 @@ class Whisper:
     ) -> tuple[Transcript, bool]:
         """What is understood in a window of this length, and whether it ran away."""
         mel = mel_frames(self._features, samples_16k, seconds)
-        cross = dict(zip(self._encoder.outputs, self._encoder.run({"mel": mel}, stop), strict=True))
+        heard = self._network.hear(mel, stop)
         guess = (
             draft.language if draft and draft.language in languages else max(languages, key=lambda one: languages[one])
         )
         most = token_budget(samples_16k)
         decoded, named = self._decoder.write(
-            cross, self._prompt(guess), draft.tokens if draft and draft.language == guess else (), most, stop
+            heard, self._prompt(guess), draft.tokens if draft and draft.language == guess else (), most, stop
         )
         language = self._likeliest(named, languages)
         if language != guess:
-            decoded, named = self._decoder.write(cross, self._prompt(language), (), most, stop)
+            decoded, named = self._decoder.write(heard, self._prompt(language), (), most, stop)
         text: str = self._tokenizer.decode(decoded.tokens).strip()
         away = ran_away(text, decoded.tokens, samples_16k)
         if is_no_speech(float(named[-1]), decoded.log_probability):

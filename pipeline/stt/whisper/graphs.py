@@ -10,10 +10,8 @@ memory for every token, with blocks of 128 weights that have a step each.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.eight_bits import signed_steps
+from pipeline.stt.whisper.network import Tokens
 from pipeline.stt.whisper.weights import Weights
 
 _BLOCK = 128
@@ -88,29 +87,6 @@ def encoder_graph(weights: Weights) -> bytes:
         graph.op("Transpose", keys, perm=[0, 2, 3, 1], result=f"cross_keys:{layer}")
         graph.op("Transpose", values, perm=[0, 2, 1, 3], result=f"cross_values:{layer}")
     return graph.model({"mel": (TensorProto.FLOAT, [1, shape.mels, "frames"])}, shape.cross_names())
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Which tokens mean what to the decoder's outputs.
-
-    Attributes:
-        named: whose probabilities are wanted at every place.
-        ends: that end a sentence: the marks, and the end of the text.
-        never: that are not text.
-        never_first: that begin no text.
-    """
-
-    named: tuple[int, ...]
-    ends: tuple[int, ...]
-    never: tuple[int, ...]
-    never_first: tuple[int, ...]
-
-    @classmethod
-    def read(cls, config: Path, *, named: Sequence[int], ends: Sequence[int]) -> Tokens:
-        """What is not text stands in the model's own `config.json`."""
-        said = json.loads(config.read_text(encoding="utf-8"))
-        return cls(tuple(named), tuple(ends), tuple(said["suppress_ids"]), tuple(said["suppress_ids_begin"]))
 
 
 def decoder_graph(weights: Weights, tokens: Tokens) -> bytes:

@@ -1,11 +1,11 @@
-"""Kokoro-82M v1.0 (int8) through onnxruntime: English, French, Spanish, Chinese and Japanese.
+"""Kokoro-82M v1.0: English, French, Spanish, Chinese and Japanese.
 
 The model takes the sounds of a clause, at most 510 of them, plans it, and makes it into sound stretch by stretch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from pipeline.audio import FloatArray
 from pipeline.languages import Language
-from pipeline.onnx_session import OnnxSession
 from pipeline.stopping import Stop
-from pipeline.tts.kokoro.model import FADING_TAIL, FEATURES, SOURCE, SOURCE_RATE, STEP_SAMPLES, prepared_model
-from pipeline.tts.kokoro.normalisation import STATISTICS, read_statistics
+from pipeline.tts.kokoro.model import FADING_TAIL, STEP_SAMPLES
+from pipeline.tts.kokoro.network import Network
+from pipeline.tts.kokoro.normalisation import read_statistics
 from pipeline.tts.kokoro.windows import windows
 from pipeline.tts.mastering import master, pause_after
 from pipeline.tts.phonemes import Phonemizer
@@ -53,15 +53,16 @@ class Kokoro:
 
     voices = VOICES
 
-    def __init__(self, folder: Path, threads: int) -> None:
+    def __init__(self, folder: Path, network: Callable[[Path], Network]) -> None:
         """Load all of it, dictionaries and voices too, so that no first sentence waits.
+
+        Args:
+            network: makes it of the model's file.
 
         Raises:
             FileNotFoundError: the model or a voice is not in `folder`.
         """
-        halves = prepared_model(_existing(folder / MODEL_FILE))
-        self._plan = OnnxSession(halves.plan, threads=threads)
-        self._generator = OnnxSession(halves.generator, threads=threads)
+        self._network = network(_existing(folder / MODEL_FILE))
         names = [name for names in VOICES.values() for name in names]
         self._styles = {name: read_voice(folder, name) for name in names}
         self._statistics = {name: read_statistics(name) for name in names}
@@ -83,16 +84,10 @@ class Kokoro:
     def stretches(self, sounds: str, voice: str, speed: float, stop: Stop) -> Iterator[FloatArray]:
         """The raw sound of at most 510 `sounds`, as it is made; the stretches join without seams. Raises `Stopped`."""
         inputs = model_inputs(sounds, self._styles[voice], speed)
-        features, source = self._plan.run(inputs, stop, [FEATURES, SOURCE])
+        plan, steps = self._network.plan(inputs, stop)
         beyond = np.zeros(0, np.float32)  # what the stretch before said of the beginning of this one
-        for window in windows(features.shape[2]):
-            seen = {
-                FEATURES: features[:, :, window.begin : window.end],
-                SOURCE: source[:, :, window.begin * SOURCE_RATE : window.end * SOURCE_RATE + 1],
-                "style": inputs["style"],
-                STATISTICS: self._statistics[voice],
-            }
-            (samples,) = self._generator.run(seen, stop)
+        for window in windows(steps):
+            samples = self._network.sound(plan, window, inputs["style"], self._statistics[voice], stop)
             made = samples[(window.first - window.begin) * STEP_SAMPLES :]
             size = (window.last - window.first) * STEP_SAMPLES
             fade = np.linspace(0.0, 1.0, beyond.size, dtype=np.float32)

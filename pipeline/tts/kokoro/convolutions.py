@@ -59,8 +59,13 @@ def decoder_convolutions(editor: GraphEditor) -> list[Convolution]:
     Raises:
         ValueError: a graph that was not made as the pinned one.
     """
-    found = (_read(editor, node) for node in editor.nodes("ConvInteger"))
+    found = integer_convolutions(editor)
     return [one for one in found if one.result.startswith(_DECODER) and len(one.weights) >= _FEWEST_CHANNELS]
+
+
+def integer_convolutions(editor: GraphEditor) -> list[Convolution]:
+    """All of them; raises `ValueError` as `decoder_convolutions` does."""
+    return [_read(editor, node) for node in editor.nodes("ConvInteger")]
 
 
 def quicken_convolutions(editor: GraphEditor) -> None:

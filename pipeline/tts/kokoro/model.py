@@ -13,12 +13,23 @@ import onnx
 
 from pipeline.tts.kokoro.activations import quicken_activations
 from pipeline.tts.kokoro.convolutions import quicken_convolutions
+from pipeline.tts.kokoro.floats import restore_floats
 from pipeline.tts.kokoro.fourier import transform_by_convolution
 from pipeline.tts.kokoro.graph import GraphEditor, part
 from pipeline.tts.kokoro.normalisation import STATISTICS, normalise_by_statistics
 from pipeline.tts.kokoro.silence import FADING_TAIL, leave_out_silence
 
-__all__ = ["FADING_TAIL", "FEATURES", "SOURCE", "SOURCE_RATE", "STATISTICS", "STEP_SAMPLES", "Halves", "prepared_model"]
+__all__ = [
+    "FADING_TAIL",
+    "FEATURES",
+    "SOURCE",
+    "SOURCE_RATE",
+    "STATISTICS",
+    "STEP_SAMPLES",
+    "Halves",
+    "float_model",
+    "prepared_model",
+]
 
 FEATURES = "/decoder/decoder/decode.3/Div_4_output_0"
 """What the plan says of each step: float32, shape (1, 512, steps)."""
@@ -43,7 +54,7 @@ class Halves:
 
 
 def prepared_model(model_file: Path) -> Halves:
-    """The model of `model_file`, edited, in halves.
+    """The model of `model_file`, edited for a CPU, in halves.
 
     Raises:
         ValueError: it is not the Kokoro model that is pinned.
@@ -55,7 +66,21 @@ def prepared_model(model_file: Path) -> Halves:
     normalise_by_statistics(editor)
     quicken_activations(editor)
     transform_by_convolution(editor)
-    edited = editor.finish()
+    return _halved(editor.finish())
+
+
+def float_model(model_file: Path) -> Halves:
+    """The same in floats, for a GPU. Raises as `prepared_model` does."""
+    model = onnx.load(model_file)
+    leave_out_silence(model.graph)
+    editor = GraphEditor(model)
+    restore_floats(editor)
+    normalise_by_statistics(editor)
+    transform_by_convolution(editor)
+    return _halved(editor.finish())
+
+
+def _halved(edited: onnx.ModelProto) -> Halves:
     between: dict[str, list[int | None]] = {FEATURES: [1, 512, None], SOURCE: [1, 22, None]}
     samples: dict[str, list[int | None]] = {edited.graph.output[0].name: [None]}
     return Halves(plan=part(edited, {}, between), generator=part(edited, between, samples))

@@ -1,0 +1,234 @@
+"""Several conversations on one copy of a model: each joins the batch and leaves it between two steps.
+
+A slot holds what the model has read of one conversation, and keeps it when the reply is over. The next prompt of that
+conversation begins with the same tokens and goes on from there, so a second turn pays only for its new words.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pipeline.lm.base import LanguageModelError
+from pipeline.stopping import Stop
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 256
+"""Tokens of a prompt that are read between two steps: so long do the others wait."""
+_WORTH_COPYING = 16
+"""Tokens; to read fewer costs no more than to have them from another slot."""
+
+
+class Decoding(Protocol):
+    """A model with `conversations` slots, each for `context_tokens`. Called from one thread."""
+
+    conversations: int
+    context_tokens: int
+
+    def read(self, slot: int, tokens: Sequence[int], before: int) -> int:
+        """Read `tokens` after the first `before` of a slot; the rest of it is forgotten. Returns the likeliest next."""
+        ...
+
+    def step(self, fed: Sequence[tuple[int, int, int]]) -> list[int]:
+        """Read one token in each of several slots: (slot, token, before). Returns the likeliest next of each."""
+        ...
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Have the first `length` tokens of one slot in another, too."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The end of an answer; `cut` is whether it might have gone on."""
+
+    cut: bool
+
+
+class Request:
+    """An answer that is being written; `tokens` streams it, and closing that takes the request back."""
+
+    def __init__(self, prompt: Sequence[int], most: int, ends: frozenset[int], stop: Stop) -> None:
+        self.prompt = list(prompt)
+        self.most = most
+        self.ends = ends
+        self.cut = False
+        self._stop = stop
+        self._closed = False
+        # Bounded by `most`.
+        self._out: queue.SimpleQueue[int | Over | Exception | None] = queue.SimpleQueue()
+
+    @property
+    def wanted(self) -> bool:
+        return not (self._closed or self._stop.told)
+
+    def put(self, piece: int | Over | Exception) -> None:
+        self._out.put(piece)
+
+    def tokens(self) -> Iterator[int]:
+        """As they are written, the one that ends the answer not among them.
+
+        Raises:
+            LanguageModelError: the model failed.
+            Stopped: told to stop.
+        """
+        try:
+            with self._stop.interrupting(lambda: self._out.put(None)):
+                while (piece := self._out.get()) is not None:
+                    if isinstance(piece, Over):
+                        self.cut = piece.cut
+                        return
+                    if isinstance(piece, Exception):
+                        raise LanguageModelError(f"the language model failed: {piece}") from piece
+                    yield piece
+        finally:
+            self._closed = True
+
+
+@dataclass(slots=True)
+class _Slot:
+    """Attributes:
+    held: the tokens that the model has read here.
+    next: the token to be read next, once the prompt has been.
+    """
+
+    number: int
+    held: list[int] = field(default_factory=list)
+    request: Request | None = None
+    next: int | None = None
+    written: int = 0
+    used: int = 0
+
+
+class Batch:
+    """`submit` from any thread; `step`, or `run` in a thread of its own."""
+
+    def __init__(self, decoding: Decoding) -> None:
+        self._decoding = decoding
+        self._slots = [_Slot(number) for number in range(decoding.conversations)]
+        self._waiting: deque[Request] = deque()
+        self._news = threading.Condition()
+        self._times = itertools.count(1)
+
+    def submit(self, prompt: Sequence[int], most: int, ends: frozenset[int], stop: Stop) -> Request:
+        """Ask for at most `most` tokens after `prompt`; with 0 it is only read.
+
+        Raises:
+            LanguageModelError: it does not fit.
+        """
+        room = self._decoding.context_tokens - len(prompt)
+        if room < min(most, 1):
+            raise LanguageModelError(
+                f"the prompt has {len(prompt)} tokens and the context {self._decoding.context_tokens}: lower "
+                "history_tokens in the profile, or raise context_tokens"
+            )
+        request = Request(prompt, min(most, room), ends, stop)
+        with self._news:
+            self._waiting.append(request)
+            self._news.notify()
+        return request
+
+    def run(self) -> None:
+        """For ever."""
+        while True:
+            with self._news:
+                self._news.wait_for(lambda: self._waiting or any(slot.request for slot in self._slots))
+            self.step()
+
+    def step(self) -> bool:
+        """Let in who waits, read on in one prompt, and write one token of every answer. Whether anything was done."""
+        for slot in self._slots:
+            if slot.request is not None and not slot.request.wanted:
+                slot.request = None
+        self._admit()
+        reading = [slot for slot in self._slots if slot.request is not None and slot.next is None]
+        if reading:
+            self._guarded(self._read, [min(reading, key=lambda slot: slot.used)])
+        writing = [slot for slot in self._slots if slot.request is not None and slot.next is not None]
+        if writing:
+            self._guarded(self._write, writing)
+        return bool(reading or writing)
+
+    def _admit(self) -> None:
+        while free := [slot for slot in self._slots if slot.request is None]:
+            with self._news:
+                request = self._waiting.popleft() if self._waiting else None
+            if request is None:
+                return
+            if request.wanted:
+                self._begin(request, free)
+
+    def _begin(self, request: Request, free: list[_Slot]) -> None:
+        # The last token is read in any case: what follows it is wanted.
+        known = {slot.number: _common(slot.held, request.prompt[:-1]) for slot in self._slots}
+        own = [slot for slot in free if known[slot.number] > len(slot.held) / 2]
+        # Of a conversation that is not known here, the slot that nobody has used for the longest time.
+        slot = max(own, key=lambda one: known[one.number]) if own else min(free, key=lambda one: one.used)
+        kept = known[slot.number]
+        donor = max(self._slots, key=lambda one: known[one.number])
+        if known[donor.number] >= kept + _WORTH_COPYING:
+            kept = known[donor.number]
+            self._decoding.copy(donor.number, slot.number, kept)
+            slot.held = donor.held[:kept]
+        del slot.held[kept:]
+        slot.request, slot.next, slot.written, slot.used = request, None, 0, next(self._times)
+
+    def _read(self, slots: list[_Slot]) -> None:
+        (slot,) = slots
+        request = slot.request
+        assert request is not None  # noqa: S101 - `step` chose it by that
+        chunk = request.prompt[len(slot.held) : len(slot.held) + _CHUNK]
+        following = self._decoding.read(slot.number, chunk, len(slot.held))
+        slot.held += chunk
+        if len(slot.held) == len(request.prompt):
+            self._take(slot, following)
+
+    def _write(self, slots: list[_Slot]) -> None:
+        fed = [(slot.number, slot.next, len(slot.held)) for slot in slots if slot.next is not None]
+        following = self._decoding.step(fed)
+        for slot, (_, token, _), best in zip(slots, fed, following, strict=True):
+            slot.held.append(token)
+            self._take(slot, best)
+
+    def _take(self, slot: _Slot, token: int) -> None:
+        """The next token of an answer, or its end."""
+        request = slot.request
+        assert request is not None  # noqa: S101 - it has just been worked for
+        if token in request.ends or slot.written == request.most:
+            request.put(Over(cut=False))
+            slot.request = None
+            return
+        request.put(token)
+        slot.next = token
+        slot.written += 1
+        if slot.written == request.most:
+            # The last that may be: whether it is the end is not worth another step.
+            request.put(Over(cut=True))
+            slot.request = None
+
+    def _guarded(self, work: Callable[[list[_Slot]], None], slots: list[_Slot]) -> None:
+        """A model that fails fails these answers, and no others; what it holds of them is not to be trusted."""
+        try:
+            work(slots)
+        except Exception as error:
+            log.exception("the language model failed")
+            for slot in slots:
+                if slot.request is not None:
+                    slot.request.put(error)
+                slot.request = None
+                slot.held = []
+
+
+def _common(held: Sequence[int], prompt: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    return next(
+        (at for at, (one, other) in enumerate(zip(held, prompt, strict=False)) if one != other),
+        min(len(held), len(prompt)),
+    )
