@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # the harness is imported when the command runs, so that its 
 @click.option(
     "--budget",
     callback=budget_option.parse,
-    default="20m",
+    default="30m",
     show_default=True,
     metavar="TIME",
     help="Play up to so long (90s, 10m, 1h); it ends sooner once everything is decided.",
@@ -91,7 +91,7 @@ def compare(
     \b
     Exit code:
       0  nothing is worse by more than its margin
-      1  something is, or B was lost
+      1  something is worse, or B was lost
       2  inconclusive: that could not be shown within the budget
       3  invalid: this machine was too busy to measure on, or the two may not be compared
     """

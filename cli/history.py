@@ -78,7 +78,7 @@ def history(context: click.Context, file: Path | None, language: str | None, *, 
                     f"{_of(change.before)} to {_of(change.after)}"
                 )
         noise = nights.noise(found.lines, one)
-        console.print(_machine(noise.calibration_ms, noise.spread, noise.late_ms), style="dim")
+        console.print(_machine(noise.calibration_ms, noise.spread, noise.late_ms), style="dim", soft_wrap=True)
         alarms += [trend for trend in own if nights.is_alarm(trend)]
     if found.torn:
         console.print(f"{found.torn} torn lines were left out", style="dim")
@@ -126,7 +126,7 @@ def _machine(calibration_ms: float | None, spread: float | None, late_ms: float 
             else "(too few runs for its spread),"
         )
     if late_ms is not None:
-        told.append(f"its sender at most {late_ms:.1f} ms late (p99)")
+        told.append(f"the sender at most {late_ms:.1f} ms late (p99)")
     return " ".join(told)
 
 

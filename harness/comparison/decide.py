@@ -139,8 +139,9 @@ def decide(pairs: Sequence[Pair], looks: Sequence[Look] = ()) -> list[Change]:
     for look, level in zip(made, levels, strict=True):
         found = {metric.name: _look(metric, pairs[: look.turns]) for metric in metrics}
         effects = {name: one.effect for name, one in found.items() if one.effect is not None}
-        worse |= holm({name: effect.p_worse for name, effect in effects.items()}, level)
-        better = holm({name: effect.p_better for name, effect in effects.items()}, level)
+        mattering = {metric.name for metric in metrics if _matters(metric, effects.get(metric.name))}
+        worse |= mattering & holm({name: effect.p_worse for name, effect in effects.items()}, level)
+        better = mattering & holm({name: effect.p_better for name, effect in effects.items()}, level)
         for name, effect in effects.items():
             bounds[name].append(effect.bounds(level))
     return [
@@ -172,6 +173,13 @@ def by_language(pairs: Sequence[Pair], metric: str = "ttfa_s") -> dict[str, floa
     return {language: math.expm1(mean(found)) for language, found in ratios.items()}
 
 
+def _matters(metric: _Metric, effect: Effect | None) -> bool:
+    """Whether a change is, as far as measured, larger than the margin; every new event that is no chance matters."""
+    if effect is None or metric.kind == "event":
+        return effect is not None
+    return abs(effect.value) > (math.log1p(metric.margin) if metric.kind == "wait" else metric.margin)
+
+
 def _is_measured(metric: _Metric, pairs: Sequence[Pair]) -> bool:
     return any(metric.figure(sample) is not None for pair in pairs for sample in (pair.a, pair.b))
 
@@ -191,12 +199,12 @@ def _look(metric: _Metric, pairs: Sequence[Pair]) -> _Found:
         return _Found(both, None)
     if metric.kind == "wait":
         ratios = [[math.log(_known(metric, p.b) / _known(metric, p.a)) for p in clip] for clip in by_clip.values()]
-        return _Found(both, log_ratio(ratios, math.log1p(metric.margin)))
+        return _Found(both, log_ratio(ratios))
     sums = [_word_sums(clip) for clip in by_clip.values()]
     if not sum(units for _, units, _, _ in sums):
         return _Found(both, None)
     lost = sum(p.a.errors is not None and p.b.errors is None and p.b.outcome in ("answered", "cut-in") for p in pairs)
-    return _Found(both, rate_difference(sums, metric.margin), lost)
+    return _Found(both, rate_difference(sums), lost)
 
 
 def _word_sums(pairs: Sequence[Pair]) -> tuple[int, int, int, int]:
@@ -228,9 +236,8 @@ def _change(
         shown(figure) for figure in (found.effect.value, max(low for low, _ in bounds), min(high for _, high in bounds))
     )
     is_kept = high <= metric.margin and not found.lost
-    matters = metric.kind == "event" or value < -metric.margin
     verdict: ChangeVerdict = (
-        "worse" if is_worse else "inconclusive" if not is_kept else "better" if is_better and matters else "no change"
+        "worse" if is_worse else "inconclusive" if not is_kept else "better" if is_better else "no change"
     )
     between = f"{_figure(low, unit)} to {_figure(high, unit)}"
     reason = f"{_in_words(metric, value)} ({between}; {pairs} pairs of {clips} clips)"

@@ -31,8 +31,8 @@ class Effect:
 
     Attributes:
         value: the estimate: the mean log ratio, or a difference of two rates.
-        p_worse: how likely at least so much is where B is worse than A by no more than the margin.
-        p_better: how likely so little is where B is not better than A.
+        p_worse: how likely at least so much is where B is no worse than A.
+        p_better: how likely so little is where B is no better than A.
         bounds: one-sided bounds, lower and upper, at a level (0.05 for 95 % each).
     """
 
@@ -42,7 +42,7 @@ class Effect:
     bounds: Callable[[float], tuple[float, float]]
 
 
-def log_ratio(blocks: Sequence[Sequence[float]], margin: float) -> Effect:
+def log_ratio(blocks: Sequence[Sequence[float]]) -> Effect:
     """The mean of paired log ratios, given clip by clip."""
     table = np.array([(sum(block), len(block)) for block in blocks], dtype=np.float64)
 
@@ -52,10 +52,10 @@ def log_ratio(blocks: Sequence[Sequence[float]], margin: float) -> Effect:
     def slope(sums: Floats) -> Floats:
         return np.stack([1 / sums[..., 1], -sums[..., 0] / sums[..., 1] ** 2], axis=-1)
 
-    return _studentised(table, mean, slope, margin)
+    return _studentised(table, mean, slope)
 
 
-def rate_difference(blocks: Sequence[tuple[int, int, int, int]], margin: float) -> Effect:
+def rate_difference(blocks: Sequence[tuple[int, int, int, int]]) -> Effect:
     """Errors over units of B less that of A; a block is a clip's errors and units in A, then in B, summed."""
     table = np.array(blocks, dtype=np.float64)
 
@@ -66,7 +66,7 @@ def rate_difference(blocks: Sequence[tuple[int, int, int, int]], margin: float) 
         errors_a, units_a, errors_b, units_b = np.moveaxis(sums, -1, 0)
         return np.stack([-1 / units_a, errors_a / units_a**2, 1 / units_b, -errors_b / units_b**2], axis=-1)
 
-    return _studentised(table, difference, slope, margin)
+    return _studentised(table, difference, slope)
 
 
 def count_difference(only_a: int, only_b: int, pairs: int) -> Effect:
@@ -98,9 +98,7 @@ def holm(p_values: Mapping[str, float], level: float) -> set[str]:
     return rejected
 
 
-def _studentised(
-    table: Floats, estimate: Callable[[Floats], Floats], slope: Callable[[Floats], Floats], margin: float
-) -> Effect:
+def _studentised(table: Floats, estimate: Callable[[Floats], Floats], slope: Callable[[Floats], Floats]) -> Effect:
     """A function of column sums with bootstrap-t bounds over whole rows (Efron and Tibshirani, An Introduction to the
     Bootstrap, 12.5); its standard error is by linearisation, of each draw's own.
 
@@ -108,12 +106,11 @@ def _studentised(
         table: shape (blocks, columns).
         estimate: of sums, shape (..., columns); it does not change where all sums double.
         slope: its derivatives, of the same shape.
-        margin: above which it is worse.
     """
     value = float(estimate(table.sum(axis=0)))
     error = math.sqrt(float(np.sum((table @ slope(table.sum(axis=0))) ** 2)))
     if error < 1e-12:  # the two sides are alike in every clip, to the last digit
-        return Effect(value, float(value <= margin), float(value >= 0), lambda level: (value, value))
+        return Effect(value, float(value <= 0), float(value >= 0), lambda level: (value, value))
     drawn = _draws(len(table))
     with np.errstate(divide="ignore", invalid="ignore"):
         sums = drawn @ table
@@ -134,7 +131,7 @@ def _studentised(
     def below(score: float) -> float:
         return float(1 + np.searchsorted(scores, score, side="right")) / (1 + scores.size)
 
-    return Effect(value, beyond((value - margin) / error), below(value / error), bounds)
+    return Effect(value, beyond(value / error), below(value / error), bounds)
 
 
 @lru_cache(maxsize=8)

@@ -69,7 +69,7 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     )
     if outcome.late:
         console.print(
-            f"invalid: in {outcome.late} turns this machine sent its frames late, twice; close other programs",
+            f"invalid: in {outcome.late} turns this machine sent its frames late, time and again; close other programs",
             soft_wrap=True,
         )
     for what in failures(outcome):

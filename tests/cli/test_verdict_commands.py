@@ -50,7 +50,7 @@ def write(name: str, ratio: float = 1.0, header: RunHeader = HEADER) -> str:
     [
         (1.0, 0, "verdict: pass"),
         (1.15, 1, "longer until the first sound"),
-        (1.058, 2, "may be worse by more than 5.0 %"),
+        (1.055, 2, "may be worse by more than 5.0 %"),
     ],
 )
 def test_two_runs_are_compared(ratio: float, code: int, said: str) -> None:
