@@ -39,7 +39,7 @@ def gate(
     opened: list[object] = []
     clips = [make_clip("en_1", seconds=0.2, speech_end_s=0.2), make_clip("en_2", seconds=0.2, speech_end_s=0.2)]
     monkeypatch.setattr("harness.plugin.choose", lambda settings: clips)
-    monkeypatch.setattr("harness.reports.write_all", lambda folder: (folder / "report.html").touch())
+    monkeypatch.setattr("harness.reports.write_all", lambda folder, **_: (folder / "report.html").touch())
     gates = pytester.path / "gates.toml"
     gates.write_text(GATES, encoding="utf-8")
 

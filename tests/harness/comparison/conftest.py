@@ -56,7 +56,7 @@ def serve(
             yield targets[endpoint]
 
         monkeypatch.setattr("harness.run.open_target", scripted)
-        monkeypatch.setattr("harness.reports.write_all", lambda folder: (folder / "report.html").touch())
+        monkeypatch.setattr("harness.reports.write_all", lambda folder, **_: (folder / "report.html").touch())
 
     return at
 

@@ -16,6 +16,7 @@ from harness.comparison.results import Comparison, ComparisonError, read
 from harness.comparison.session import choose_clips, open_comparison
 from harness.comparison.sides import Server, Stored, parse_side
 from harness.fixtures import Fixture
+from harness.measures import latency
 from harness.run import Run, RunSettings
 
 A, B = Server("ws://a/", endpoint="ws://a/"), Server("ws://b/", endpoint="ws://b/")
@@ -179,12 +180,14 @@ def test_what_differs_besides_is_refused_and_said_when_forced(
     serve({"ws://a/": [answer()], "ws://b/": [answer()]})
     compare(A, B, clips, folder, budget_s=60)
     text = (folder / "a" / "results.jsonl").read_text()
-    (folder / "a" / "results.jsonl").write_text(text.replace('"latency":"1"', '"latency":"0"', 1))
+    (folder / "a" / "results.jsonl").write_text(text.replace(f'"latency":"{latency.VERSION}"', '"latency":"0"', 1))
     other = stored(folder / "a")
-    with pytest.raises(ComparisonError, match=r"another definition of latency \(version 0, not 1\).*--force"):
+    with pytest.raises(
+        ComparisonError, match=rf"another definition of latency \(version 0, not {latency.VERSION}\).*--force"
+    ):
         compare(other, stored(folder / "b"), clips, tmp_path / "again")
     found = compare(other, stored(folder / "b"), clips, tmp_path / "again", force=True)
-    assert found.header.forced == ("another definition of latency (version 0, not 1)",)
+    assert found.header.forced == (f"another definition of latency (version 0, not {latency.VERSION})",)
 
 
 def test_only_clips_that_both_have_are_played(
