@@ -1,4 +1,7 @@
-"""Every engine there is, each as a test asks for it by name. What a later one adds here has to pass the whole suite."""
+"""Every engine there is, loaded as a profile's would be. What a later one adds here has to pass the whole suite.
+
+What is counted of an engine is inside it, so its private parts are looked at here, and nowhere else.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from typing import Any
 import pytest
 
 from pipeline.lm.base import LanguageModel
-from pipeline.lm.echo import Echo
+from pipeline.loading import load_language_model, load_speech_to_text, load_text_to_speech
+from pipeline.profiles import engines
 from pipeline.stt.base import SpeechToText
 from pipeline.tts.base import TextToSpeech
 from pipeline.weights import WeightStore
@@ -65,62 +69,52 @@ _WINDOW = {"shortest_window_s": 8.0, "padding_s": 2.0}
 
 @contextmanager
 def _whisper(folder: Path) -> Iterator[Hearing]:
-    from pipeline.onnx_session import OnnxSession
-    from pipeline.stt.whisper import Whisper
-    from pipeline.stt.whisper.onnx_network import OnnxNetwork
-
-    hearing = Hearing(Whisper(WeightStore().path("whisper-base"), partial(OnnxNetwork, threads=2), **_WINDOW), True)
-    network: Any = hearing.engine._network  # type: ignore[attr-defined]  # what is counted is inside
-    assert isinstance(network._decoder, OnnxSession)
-    hearing.steps.count(network, "hear", "read")
-    yield hearing
-
-
-@contextmanager
-def _faster_whisper(folder: Path) -> Iterator[Hearing]:
-    from pipeline.stt.faster_whisper import FasterWhisper
-
-    source = WeightStore().path("whisper-base")
-    engine = FasterWhisper(source, device="cpu", compute_type="int8", threads=2, **_WINDOW)
-    hearing = Hearing(engine, True)
-    engine._model = Standing(engine._model)
-    hearing.steps.count(engine._model, "encode", "generate")
-    yield hearing
+    yield _heard(engines.Whisper("whisper-base", 2, **_WINDOW), understands=True)
 
 
 @contextmanager
 def _transformers_whisper(folder: Path) -> Iterator[Hearing]:
-    from pipeline.stt.whisper import Whisper
-    from pipeline.stt.whisper.torch_network import TorchNetwork
     from tests.pipeline.conformance.tiny import write_whisper
 
     write_whisper(folder, WeightStore().path("whisper-base") / "tokenizer.json")
-    engine = Whisper(folder, partial(TorchNetwork, device="cpu", dtype="float32"), **_WINDOW)
-    hearing = Hearing(engine, False)
-    hearing.steps.count(engine._network, "hear", "read")
+    yield _heard(engines.TransformersWhisper(str(folder), "", "cpu", "float32", **_WINDOW), understands=False)
+
+
+def _heard(settings: engines.EngineSettings, *, understands: bool) -> Hearing:
+    hearing = Hearing(load_speech_to_text(settings, WeightStore()), understands)
+    hearing.steps.count(hearing.engine._network, "hear", "read")
+    return hearing
+
+
+@contextmanager
+def _faster_whisper(folder: Path) -> Iterator[Hearing]:
+    settings = engines.FasterWhisper("whisper-base", "", "cpu", "int8", 2, **_WINDOW)
+    hearing = Hearing(load_speech_to_text(settings, WeightStore()), True)
+    hearing.engine._model = Standing(hearing.engine._model)
+    hearing.steps.count(hearing.engine._model, "encode", "generate")
     yield hearing
 
 
 @contextmanager
 def _echo(folder: Path) -> Iterator[Thinking]:
-    yield Thinking(Echo(), limited=False)
+    yield Thinking(load_language_model(engines.Echo(), WeightStore()), limited=False)
 
 
 @contextmanager
 def _llama(folder: Path) -> Iterator[Thinking]:
-    from pipeline.lm.llama import Llama
-
-    file = WeightStore().path("smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf"
-    yield Thinking(Llama(file, conversations=2, context_tokens=512))
+    settings = engines.Llama("smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", conversations=2, context_tokens=512)
+    yield Thinking(load_language_model(settings, WeightStore()))
 
 
 @contextmanager
 def _transformers(folder: Path, *, write: str) -> Iterator[Thinking]:
-    from pipeline.lm.transformers import Transformers
     from tests.pipeline.conformance import tiny
 
     getattr(tiny, write)(folder)
-    engine = Transformers(folder, device="cpu", dtype="float32", conversations=3, context_tokens=600, cuda_graphs=True)
+    settings = engines.Transformers(
+        str(folder), "", False, "cpu", "float32", conversations=3, context_tokens=600, cuda_graphs=True
+    )
+    engine = load_language_model(settings, WeightStore())
     steps = Steps()
     steps.count(engine._batch._decoding, "step")
     yield Thinking(engine, written=lambda: steps.begun)
@@ -128,50 +122,39 @@ def _transformers(folder: Path, *, write: str) -> Iterator[Thinking]:
 
 @contextmanager
 def _openai(folder: Path) -> Iterator[Thinking]:
-    from pipeline.lm.openai import OpenAI
-
     with chat_server() as server:
-        yield Thinking(OpenAI(server.address, "small", key=None, key_variable="", stall_s=20.0, request={}))
+        settings = engines.OpenAI(server.address, "small", "", 20.0, {})
+        yield Thinking(load_language_model(settings, WeightStore()))
 
 
 @contextmanager
 def _kokoro(folder: Path) -> Iterator[Speaking]:
-    from pipeline.tts.kokoro import Kokoro
-    from pipeline.tts.kokoro.onnx_network import OnnxNetwork
-
-    engine = Kokoro(WeightStore().path("kokoro"), partial(OnnxNetwork, threads=2))
-    speaking = Speaking(engine)
-    speaking.steps.count(engine._network, "plan", "sound")
-    yield speaking
+    yield _spoken(engines.Kokoro("kokoro", 2))
 
 
 @contextmanager
 def _torch_kokoro(folder: Path) -> Iterator[Speaking]:
-    from pipeline.tts.kokoro import Kokoro
-    from pipeline.tts.kokoro.torch_network import TorchNetwork
+    yield _spoken(engines.TorchKokoro("kokoro", "cpu"))
 
-    engine = Kokoro(WeightStore().path("kokoro"), partial(TorchNetwork, device="cpu"))
-    speaking = Speaking(engine)
-    speaking.steps.count(engine._network, "plan", "sound")
-    yield speaking
+
+def _spoken(settings: engines.EngineSettings) -> Speaking:
+    speaking = Speaking(load_text_to_speech(settings, WeightStore()))
+    speaking.steps.count(speaking.engine._network, "plan", "sound")
+    return speaking
 
 
 @contextmanager
 def _espeak(folder: Path) -> Iterator[Speaking]:
-    from pipeline.tts.espeak import Espeak
-
-    yield Speaking(Espeak(), stoppable=False)
+    yield Speaking(load_text_to_speech(engines.Espeak(), WeightStore()), stoppable=False)
 
 
 @contextmanager
 def _vits(folder: Path) -> Iterator[Speaking]:
-    from pipeline.tts.vits import Vits
     from tests.pipeline.conformance.tiny import write_vits
 
     write_vits(folder)
-    engine = Vits(folder, device="cpu")
-    speaking = Speaking(engine)
-    for layer in engine._model.decoder.resblocks:
+    speaking = Speaking(load_text_to_speech(engines.Vits(str(folder), "", "cpu"), WeightStore()))
+    for layer in speaking.engine._model.decoder.resblocks:
         speaking.steps.count(layer, "forward")
     yield speaking
 

