@@ -57,11 +57,12 @@ class _Phase:
     memory_mb: float = 0.0
 
     def ttfa_s(self, p: float) -> float:
-        return quantile([_waited_s(recording) for recording in self.recordings], p).value
+        """Of those that the machine let the callers send in time."""
+        sent = [recording for recording in self.recordings if latency.outcome(recording) != "invalid"]
+        return quantile([_waited_s(recording) for recording in sent], p).value if sent else float("nan")
 
-    @property
-    def lost(self) -> int:
-        return sum(latency.outcome(recording) != "answered" for recording in self.recordings)
+    def count(self, *outcomes: str) -> int:
+        return sum(latency.outcome(recording) in outcomes for recording in self.recordings)
 
 
 @click.group()
@@ -90,7 +91,11 @@ def _settle(measured: tuple[dict[str, _Phase], float, float, Counter[str]]) -> N
     bars = [Bar(f"hit: {name}", count, "times") for name, count in sorted(limits.items())]
     for name, phase in phases.items():
         bars += [
-            Bar(f"{name}: turns without an answer", phase.lost, f"of {len(phase.recordings)}", 0),
+            Bar(
+                f"{name}: turns without an answer", phase.count("no-answer", "error"), f"of {len(phase.recordings)}", 0
+            ),
+            Bar(f"{name}: turns answered before their end", phase.count("cut-in"), f"of {len(phase.recordings)}"),
+            Bar(f"{name}: turns that the caller sent late", phase.count("invalid"), f"of {len(phase.recordings)}"),
             Bar(f"{name}: time to first audio, median", phase.ttfa_s(0.5), "s"),
             Bar(f"{name}: time to first audio, p95", phase.ttfa_s(0.95), "s"),
             Bar(f"{name}: processor time of the server", phase.server_cores, "cores"),

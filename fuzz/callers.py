@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from unittest.mock import patch
 
 import numpy as np
 from hypothesis import strategies as st
@@ -149,7 +150,12 @@ def run(
     async def load(on_loading: Callable[[str], None]) -> Engine:
         return engine()
 
+    unhandled: list[str] = []
+
     async def live() -> None:
+        asyncio.get_running_loop().set_exception_handler(
+            lambda loop, context: unhandled.append(f"{context['message']}: {context.get('exception')!r}")
+        )
         async with Server(load, ServerSettings(limits=_LIMITS)) as server:
             await server.ready()
             for caller in callers:
@@ -167,8 +173,14 @@ def run(
             left = [task for task in asyncio.all_tasks() if "conn_handler" in str(task.get_coro())]
             assert not left, "a connection is still being served"
 
-    with asyncio.Runner(loop_factory=WireLoop) as runner:
+    # As if the server were slow: nothing is taken apart in one go but a few bytes.
+    with (
+        patch("server.call.TAKING_S", 0.0),
+        patch("server.call.TAKEN_BYTES", 100),
+        asyncio.Runner(loop_factory=WireLoop) as runner,
+    ):
         runner.run(live())
+    assert not unhandled, unhandled
     for caller, other in (callers, callers[::-1]):
         assert set(caller.closes) <= _ALLOWED_CLOSES, f"closed with {caller.closes}"
         assert not caller.ids & other.ids, "an id of the other's was told"

@@ -7,7 +7,6 @@ frames that are no messages (pings, and pieces of a message that never ends) and
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable
 from typing import Any
 
@@ -50,9 +49,9 @@ class Lobby:
 
 AHEAD_S = 2.0
 """Of frames, events or audio, by which a client may be ahead of the clock before it has to wait for others who are."""
-_TAKEN_BYTES = 1024
+TAKEN_BYTES = 1024
 """Taken apart in one go."""
-_TAKING_S = 0.001
+TAKING_S = 0.001
 """For how long, before others get their turn: one read of a socket may bring 40,000 of the smallest frames."""
 _EVENT_BYTES = 4096
 """A longer event counts as several."""
@@ -227,15 +226,17 @@ class Call(HeadConnection):
         """As much of what has come as there is time for now, and room."""
         if self._taking:
             return
-        until_s = time.perf_counter() + _TAKING_S
-        while self._untaken and not self._is_full() and time.perf_counter() < until_s:
-            piece = bytes(self._untaken[:_TAKEN_BYTES])
-            del self._untaken[:_TAKEN_BYTES]
+        until_s = self.loop.time() + TAKING_S
+        while self._untaken and not self._is_full():
+            piece = bytes(self._untaken[:TAKEN_BYTES])
+            del self._untaken[:TAKEN_BYTES]
             super().data_received(piece)
+            if self.loop.time() >= until_s:
+                break
         if self._untaken and not self._is_full():
             self._taking = True
             if self._frames.ahead_s > AHEAD_S:
-                self._turn = self.loop.create_task(self._turnstile.turn(_TAKEN_BYTES))
+                self._turn = self.loop.create_task(self._turnstile.turn(TAKEN_BYTES))
                 self._turn.add_done_callback(self._take_more)
             else:
                 self.loop.call_soon(self._take_more)

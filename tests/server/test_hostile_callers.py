@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import Field, TypeAdapter
 
@@ -28,7 +28,12 @@ def say(text: str) -> tuple[str, Any]:
 RESPOND = ("event", {"type": "response.create"})
 
 
+REALTIME = ("/v1/realtime", "/v1/realtime")
+
+
 @given(steps=STEPS, paths=PATHS)
+@example(steps=[(0, ("wait", 0.0)), (0, say("NAME")), (0, ("leave", True))], paths=REALTIME)  # before it is all read
+@example(steps=[(0, ("bytes", b"\0"))], paths=REALTIME)  # the begin of a frame, and no more
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 def test_whatever_they_do_each_hears_its_own(steps: Any, paths: tuple[str, str]) -> None:
     run(steps, paths=paths, check=SERVER_EVENT.validate_python)
