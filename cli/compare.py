@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # the harness is imported when the command runs, so that its 
 @click.option(
     "--budget",
     callback=budget_option.parse,
-    default="30m",
+    default="1h",
     show_default=True,
     metavar="TIME",
     help="Play up to so long (90s, 10m, 1h); it ends sooner once everything is decided.",

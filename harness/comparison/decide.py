@@ -118,6 +118,48 @@ class _Found:
         return len({pair.fixture_id for pair in self.pairs})
 
 
+class Deciding:
+    """The verdicts on a comparison under way, made again at each look.
+
+    Attributes:
+        changes: a verdict for each metric that either side has, as of the last look.
+    """
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self._looks: list[Look] = []
+        self._bounds: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        self._worse: set[str] = set()
+
+    def look(self, pairs: Sequence[Pair], spent: float) -> list[Change]:
+        """Decide upon all pairs so far.
+
+        Args:
+            pairs: in the order in which they were played.
+            spent: how much of the error rate may be spent by now, 0 to 1. With no more of either than at the last
+                look, nothing new can be said.
+        """
+        last = self._looks[-1] if self._looks else Look(0, 0.0)
+        if len(pairs) <= last.turns or spent <= last.spent:
+            return self.changes
+        self._looks.append(Look(len(pairs), spent))
+        sizes, shares = tuple(one.turns for one in self._looks), tuple(one.spent for one in self._looks)
+        level = nominal_levels(sizes, shares)[-1]
+        metrics = [metric for metric in METRICS if _is_measured(metric, pairs)]
+        found = {metric.name: _look(metric, pairs) for metric in metrics}
+        effects = {name: one.effect for name, one in found.items() if one.effect is not None}
+        mattering = {metric.name for metric in metrics if _matters(metric, effects.get(metric.name))}
+        self._worse |= mattering & holm({name: effect.p_worse for name, effect in effects.items()}, level)
+        better = mattering & holm({name: effect.p_better for name, effect in effects.items()}, level)
+        for name, effect in effects.items():
+            self._bounds[name].append(effect.bounds(level))
+        self.changes = [
+            _change(one, found[one.name], self._bounds[one.name], one.name in self._worse, one.name in better)
+            for one in metrics
+        ]
+        return self.changes
+
+
 def decide(pairs: Sequence[Pair], looks: Sequence[Look] = ()) -> list[Change]:
     """A verdict for each metric that either side has.
 
@@ -126,28 +168,10 @@ def decide(pairs: Sequence[Pair], looks: Sequence[Look] = ()) -> list[Change]:
         looks: at how many pairs it was decided whether to play on, and the share of the error rate that could be spent
             by then; none for a comparison whose length was fixed beforehand.
     """
-    made: list[Look] = []
+    deciding = Deciding()
     for look in looks or (Look(len(pairs)),):
-        if look.turns and (not made or (look.turns > made[-1].turns and look.spent > made[-1].spent)):
-            made.append(look)
-    metrics = [metric for metric in METRICS if _is_measured(metric, pairs)]
-    levels = nominal_levels(tuple(look.turns for look in made), tuple(look.spent for look in made))
-    bounds: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    worse: set[str] = set()
-    better: set[str] = set()
-    found: dict[str, _Found] = {}
-    for look, level in zip(made, levels, strict=True):
-        found = {metric.name: _look(metric, pairs[: look.turns]) for metric in metrics}
-        effects = {name: one.effect for name, one in found.items() if one.effect is not None}
-        mattering = {metric.name for metric in metrics if _matters(metric, effects.get(metric.name))}
-        worse |= mattering & holm({name: effect.p_worse for name, effect in effects.items()}, level)
-        better = mattering & holm({name: effect.p_better for name, effect in effects.items()}, level)
-        for name, effect in effects.items():
-            bounds[name].append(effect.bounds(level))
-    return [
-        _change(metric, found[metric.name], bounds[metric.name], metric.name in worse, metric.name in better)
-        for metric in (metrics if made else ())
-    ]
+        deciding.look(pairs[: look.turns], look.spent)
+    return deciding.changes
 
 
 def undecided(changes: Sequence[Change]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from client.play import LoopClock
-from harness.comparison.decide import Change, decide, undecided
+from harness.comparison.decide import Change, Deciding, undecided
 from harness.comparison.results import ComparisonWriter, Ending, Reason
 from harness.comparison.samples import Pair, Sample
 from harness.comparison.sides import Side
@@ -36,7 +36,8 @@ class Comparing:
         self._clock = LoopClock()
         self._started_s = self._clock.now()
         self._tries = 0
-        self._looks: list[Look] = []
+        self._deciding = Deciding()
+        self._looked_at = 0
         self._reason: Reason = "stopped"
 
     @property
@@ -66,20 +67,18 @@ class Comparing:
             if self._tries == before:
                 self._reason = "played out"
                 return
-            if self._budget_s is not None and self._is_decided():
+            if self._budget_s is not None and not undecided(self._look()):
                 self._reason = "decided"
                 return
             number += 1
 
-    def close(self) -> list[Change]:
+    def close(self) -> None:
         """Decide upon what there is, and write it down."""
-        if not self._looks or self._looks[-1].turns < len(self.pairs):
+        if self.pairs and self._looked_at < len(self.pairs):
             self._look()
-        changes = decide(self.pairs, self._looks)
-        for change in changes:
+        for change in self._deciding.changes:
             self._writer.add(change)
         self._writer.add(Ending(self._tries, self._reason))
-        return changes
 
     @property
     def _spent(self) -> float:
@@ -108,11 +107,8 @@ class Comparing:
         self._writer.add(pair)
         return pair
 
-    def _look(self) -> None:
+    def _look(self) -> list[Change]:
         look = Look(len(self.pairs), self._spent)
-        self._looks.append(look)
         self._writer.add(look)
-
-    def _is_decided(self) -> bool:
-        self._look()
-        return not undecided(decide(self.pairs, self._looks))
+        self._looked_at = look.turns
+        return self._deciding.look(self.pairs, look.spent)

@@ -82,6 +82,19 @@ def test_counts_are_tossed_like_coins() -> None:
     assert -low == high == pytest.approx(1 - 0.05 ** (1 / 29))
 
 
+def test_a_stricter_level_has_wider_bounds() -> None:
+    rng = np.random.default_rng(5)
+    effects_of_all = (
+        count_difference(1, 2, 60),
+        log_ratio([list(rng.normal(0, 0.1, 2)) for _ in range(12)]),
+        rate_difference([(1, 10, errors, 10) for errors in range(8)]),
+    )
+    for effect in effects_of_all:
+        low, high = effect.bounds(0.05)
+        lower, higher = effect.bounds(0.01)
+        assert lower < low < high < higher
+
+
 @given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 80))
 def test_counts_lie_between_their_bounds(only_a: int, only_b: int, others: int) -> None:
     pairs = only_a + only_b + others
