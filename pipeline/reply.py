@@ -141,12 +141,13 @@ class Reply:
                 tasks.create_task(self._make(clauses, pieces))
                 tasks.create_task(self._send(pieces))
         except* _StageError as group:
+            # Nothing is waited for in here: Python 3.11.2 would wrap a cancellation into a group, which is none any more.
             failed = next(error for error in group.exceptions if isinstance(error, _StageError))
-            if not self._announced.is_set():
-                await self._announce()
         if failed is None:
             await self._tell(self._done("completed"))
             return
+        if not self._announced.is_set():
+            await self._announce()
         log.error("the %s failed in a reply", failed.stage, exc_info=failed.__cause__)
         reason = f"the {failed.stage.replace('_', ' ')} failed, and this reply ends here; the conversation goes on"
         await self._tell(TurnFailed(self.request.turn, failed.stage, reason, self.request.number))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from harness.virtual_time import run
 from pipeline.events import ReplyDone, Transcribed, TurnCommitted, TurnFailed
 from pipeline.languages import Language
+from pipeline.lm.base import Message
 from pipeline.profiles import load_profile
 from pipeline.testing import Script, ScriptedCaller, scripted_engine
 
@@ -133,3 +134,25 @@ def test_a_model_that_hangs_fails_its_turn_when_the_limit_is_passed(call: Any, s
     (failure,) = caller.all(TurnFailed)
     assert failure.stage == stage
     assert caller.at_s(failure) == pytest.approx(1.0 + PROFILE.language_model.reply_limit_s, abs=1.4)
+
+
+def test_a_reply_that_fails_on_a_guess_is_dropped_with_the_guess(call: Any) -> None:
+    """Nothing but a cancellation comes out of it, which ends nothing else."""
+
+    def fail_once(messages: Sequence[Message]) -> str:
+        failures.append(messages)
+        if len(failures) == 1:
+            raise RuntimeError("the model broke")
+        return "Fine."
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0)
+        await caller.keep_silent(0.3)
+        assert len(failures) == 1
+        await caller.speak(1.0)
+        await caller.until(ReplyDone)
+
+    failures: list[Sequence[Message]] = []
+    caller = call(Script(reply=fail_once), hold)
+    assert [done.status for done in caller.all(ReplyDone)] == ["completed"]
+    assert caller.all(TurnFailed) == []
