@@ -141,7 +141,7 @@ class Reply:
                 tasks.create_task(self._make(clauses, pieces))
                 tasks.create_task(self._send(pieces))
         except* _StageError as group:
-            # Nothing is waited for in here: Python 3.11.2 would wrap a cancellation into a group, which is none any more.
+            # Nothing is waited for in here: Python 3.11.2 wraps a cancellation into a group, where it is none any more.
             failed = next(error for error in group.exceptions if isinstance(error, _StageError))
         if failed is None:
             await self._tell(self._done("completed"))
