@@ -33,7 +33,7 @@ class Need:
     """Attributes:
     met: there is nothing to do, or the start does it.
     found: what there is.
-    remedy: what it takes, if it is not met.
+    remedy: what it takes if it is not met; otherwise what would spare the start the work.
     """
 
     kind: Kind
@@ -44,7 +44,7 @@ class Need:
 
 def needs(profile: Profile, machine: Machine, store: WeightStore) -> list[Need]:
     """All that a profile needs. Looks at files and the environment, touches no network."""
-    return [*_at_start(profile, machine, _installed), _memory(profile, machine), *_weights(profile, store)]
+    return [*_at_start(profile, machine), _memory(profile, machine), *_weights(profile, store)]
 
 
 def require(profile: Profile, look: Callable[[], Machine] = Machine.look) -> None:
@@ -53,17 +53,17 @@ def require(profile: Profile, look: Callable[[], Machine] = Machine.look) -> Non
     Raises:
         MissingExtraError, UnfitMachineError: see there.
     """
-    packages = _packages(profile, _installed)
+    packages = _packages(profile)
     if not packages.met:
         raise MissingExtraError(f"profile {profile.name}: {packages.found}; {packages.remedy}")
-    unmet = [need for need in _at_start(profile, look(), _installed) if not need.met]
+    unmet = [need for need in _at_start(profile, look()) if not need.met]
     if unmet:
         told = "; ".join(f"{need.found}: {need.remedy}" for need in unmet)
         raise UnfitMachineError(f"profile {profile.name} cannot run here: {told}")
 
 
-def _at_start(profile: Profile, machine: Machine, installed: Callable[[str], bool]) -> Iterator[Need]:
-    yield _packages(profile, installed)
+def _at_start(profile: Profile, machine: Machine) -> Iterator[Need]:
+    yield _packages(profile)
     yield from _settings(profile)
     if any(settings.on_gpu for settings in profile.engines.values()):
         yield from _gpu(profile, machine)
@@ -73,11 +73,11 @@ def _installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def _packages(profile: Profile, installed: Callable[[str], bool]) -> Need:
+def _packages(profile: Profile) -> Need:
     wanted = dict.fromkeys(_AROUND, "server")
     for settings in profile.engines.values():
         wanted |= {package: settings.extra for package in settings.packages if wanted.get(package) != "server"}
-    missing = sorted(package for package in wanted if not installed(package))
+    missing = sorted(package for package in wanted if not _installed(package))
     if not missing:
         return Need("packages", True, "installed")
     extra = "gpu" if "gpu" in {wanted[package] for package in missing} else "server"
