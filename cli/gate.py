@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import budget as budget_option
+from cli import clip_options
 
 if TYPE_CHECKING:  # the harness is imported when the command runs, so that its help is instant
     from rich.console import Console
@@ -41,16 +42,8 @@ DEFAULT_BASELINE = str(Path("reports", "baseline"))
     is_flag=True,
     help="Hold the gate itself against a server of known delays and faults; 3 minutes.",
 )
-@click.option(
-    "--language", "languages", default="en,fr,es,zh,ja,ko", show_default=True, help="Codes, separated by commas."
-)
-@click.option(
-    "--tier",
-    type=click.Choice(["auto", "recorded", "synthetic"]),
-    default="auto",
-    show_default=True,
-    help="Which clips; auto takes a language's recordings where there are any.",
-)
+@clip_options.languages
+@clip_options.tier
 @click.option("--limit", type=click.IntRange(1), help="At most so many clips a language. [default: all]")
 @click.option(
     "--budget",
