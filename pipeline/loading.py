@@ -93,7 +93,8 @@ async def load_models(profile: Profile, store: WeightStore, on_loading: Callable
         on_loading("voice activity")
         voice_activity = await asyncio.to_thread(_load_voice_activity, store)
         for one in processes:
-            on_loading(", ".join([one.name.replace("-", " "), *map(profile.described, _named(one, profile))]))
+            named = ", ".join(profile.described(name) for name in one.models if name in profile.engines)
+            on_loading(one.name.replace("-", " ") + (f": {named}" if named else ""))
             await asyncio.to_thread(one.wait)
         language_models: dict[str, LanguageModel] = {
             name: Echo() if isinstance(settings, engines.Echo) else RemoteLanguageModel(thinking, name)
@@ -114,10 +115,6 @@ async def load_models(profile: Profile, store: WeightStore, on_loading: Callable
         text_to_speech={code: synthesisers[name] for code, name in profile.text_to_speech.engines.items()},
         processes=processes,
     )
-
-
-def _named(process: ModelProcess, profile: Profile) -> list[str]:
-    return [name for name in process.models if name in profile.engines]
 
 
 def _bring_weights(profile: Profile, store: WeightStore) -> None:
