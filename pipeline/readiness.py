@@ -44,7 +44,7 @@ class Need:
 
 def needs(profile: Profile, machine: Machine, store: WeightStore) -> list[Need]:
     """All that a profile needs. Looks at files and the environment, touches no network."""
-    return [*_at_start(profile, machine), _memory(profile, machine), *_weights(profile, store)]
+    return [*_at_start(profile, lambda: machine), _memory(profile, machine), *_weights(profile, store)]
 
 
 def require(profile: Profile, look: Callable[[], Machine] = Machine.look) -> None:
@@ -56,17 +56,17 @@ def require(profile: Profile, look: Callable[[], Machine] = Machine.look) -> Non
     packages = _packages(profile)
     if not packages.met:
         raise MissingExtraError(f"profile {profile.name}: {packages.found}; {packages.remedy}")
-    unmet = [need for need in _at_start(profile, look()) if not need.met]
+    unmet = [need for need in _at_start(profile, look) if not need.met]
     if unmet:
         told = "; ".join(f"{need.found}: {need.remedy}" for need in unmet)
         raise UnfitMachineError(f"profile {profile.name} cannot run here: {told}")
 
 
-def _at_start(profile: Profile, machine: Machine) -> Iterator[Need]:
+def _at_start(profile: Profile, look: Callable[[], Machine]) -> Iterator[Need]:
     yield _packages(profile)
     yield from _settings(profile)
     if any(settings.on_gpu for settings in profile.engines.values()):
-        yield from _gpu(profile, machine)
+        yield from _gpu(profile, look())
 
 
 def _installed(package: str) -> bool:
