@@ -194,9 +194,11 @@ def _judgement(limit: Limit, evidence: _Evidence) -> _Judgement:
 
 def _of_quantile(limit: Limit, p: float, evidence: _Evidence) -> _Judgement:
     waits = [_wait_s(row, limit.measure) for row in evidence.valid if _is_waited_for(row)]
+    smallest = _smallest(limit)
+    if not waits and all(row.latency.cold for row in evidence.valid):
+        return "not gated", f"n too small: 0 of the {smallest} turns it takes, besides the cold start", 0, None
     if not waits:
         return "inconclusive", "every reply was a cut-in, or the cold start", 0, None
-    smallest = _smallest(limit)
     sizes = evidence.sizes(_is_waited_for)
 
     def at(size: int, confidence: float) -> Estimate:

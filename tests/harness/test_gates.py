@@ -148,6 +148,15 @@ def test_the_cold_start_stands_apart(limits: gates.Gates) -> None:
     assert "cold start" not in {row.gate for row in gates.decide(limits, HEADER, turns(20))}
 
 
+def test_a_cold_start_alone_is_too_few_turns_and_no_pass(limits: gates.Gates) -> None:
+    cold = turn(0.1)
+    verdicts = gates.decide(limits, HEADER, [replace(cold, latency=replace(cold.latency, cold=True))])
+    found = verdict(verdicts, "ttfa_s p50", "en")
+    assert (found.verdict, found.n) == ("not gated", 0)
+    assert "besides the cold start" in found.reason
+    assert gates.exit_code(verdicts) == 2  # no latency limit was decided at all
+
+
 def test_a_cold_start_without_an_answer_is_told_and_counted(limits: gates.Gates) -> None:
     dead = turn(None, "no-answer")
     rows = [replace(dead, latency=replace(dead.latency, cold=True)), *turns(40)]
