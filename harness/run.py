@@ -267,9 +267,7 @@ class Run:
     def look_at_the_end(self) -> None:
         """Keep when a run with a budget was ended, whoever ended it, so that its verdicts can be made again."""
         if self._looks and self._looks[-1].turns < len(self.rows):
-            look = Look(len(self.rows), self._spent)
-            self._looks.append(look)
-            sequential.save(look, self.settings.folder)
+            self._note_look()
 
     @property
     def is_lost(self) -> bool:
@@ -298,11 +296,14 @@ class Run:
     def _is_over(self) -> bool:
         return self._spent >= 1 or self.is_lost or not self.rows
 
-    def _look(self) -> set[str]:
-        """Look at what was played, and tell the languages of which more should be."""
+    def _note_look(self) -> None:
         look = Look(len(self.rows), self._spent)
         self._looks.append(look)
         sequential.save(look, self.settings.folder)
+
+    def _look(self) -> set[str]:
+        """Look at what was played, and tell the languages of which more should be."""
+        self._note_look()
         if self._is_over:
             return set()
         can_play = ((self.settings.budget_s or 0.0) - self.elapsed_s) / self._turn_s

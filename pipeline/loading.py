@@ -86,7 +86,8 @@ async def load_models(profile: Profile, store: WeightStore, on_loading: Callable
         niceness=_LANGUAGE_MODEL_NICENESS,
     )
     speaking = process("text-to-speech", "text_to_speech", load_text_to_speech)
-    processes = (turns, hearing, thinking, speaking)
+    # Where `echo` alone answers, there is nothing to start for the language model.
+    processes = tuple(one for one in (turns, hearing, thinking, speaking) if one.models)
     try:
         for one in processes:
             one.begin()
