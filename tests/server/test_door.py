@@ -146,7 +146,7 @@ async def test_pages_of_other_hosts_need_to_be_allowed(
         ("127.0.0.1", "", logging.INFO, "whoever is on this machine may connect"),
         ("127.0.0.1", "one,two", logging.INFO, "a token is needed to connect; listed: 2"),
         ("0.0.0.0", "", logging.WARNING, "whoever reaches 0.0.0.0 may connect"),  # noqa: S104 -- what is warned of
-        ("0.0.0.0", "one,two", logging.INFO, "a token is needed to connect; listed: 2"),  # noqa: S104
+        ("0.0.0.0", "one,two", logging.INFO, "a token is needed to connect; listed: 2"),  # noqa: S104 - that address is what is tested
     ],
 )
 async def test_who_may_come_is_logged_at_the_start(
