@@ -143,8 +143,10 @@ class ModelProcess:
         with self._starting:
             if self._closed:
                 raise ModelProcessError(f"the {self.name} has been closed")
-            if self._current is None or self._current.dead:
+            if self._current is None:
                 self._current = self._run()
+            elif self._current.dead:
+                self._replace(self._current)
             running = self._current
         running.wait()
         return running
@@ -157,9 +159,12 @@ class ModelProcess:
         with self._starting:
             if self._closed or self._current is not running or not running.was_ready:
                 return
-            self.restarts += 1
-            log.error("the process of the %s died (%s), and is started again", self.name, running.fate())
-            self._current = self._run()
+            self._replace(running)
+
+    def _replace(self, dead: _Running) -> None:
+        self.restarts += 1
+        log.error("the process of the %s died (%s), and is started again", self.name, dead.fate())
+        self._current = self._run()
 
 
 class _End:
@@ -238,6 +243,8 @@ class _Running:
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def kill(self) -> None:
+        with self._state:
+            self.dead = True  # at once: the next call must not be given to it any more
         self.process.kill()
 
     def end(self) -> None:

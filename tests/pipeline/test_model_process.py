@@ -193,6 +193,7 @@ def test_a_call_that_does_not_come_back_is_given_up_and_its_process_replaced(
     with pytest.raises(ModelProcessError, match="signal 9"):
         it.call("it", "hang")
     assert it.call("it", "echo", 1) == [1]
+    assert it.restarts == 1
 
 
 def test_what_a_loader_raises_is_raised_by_who_waits(process: Callable[..., ModelProcess]) -> None:
