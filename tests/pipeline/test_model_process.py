@@ -58,6 +58,9 @@ class Model:
     def die(self):
         os.abort()
 
+    def variable(self, name):
+        return os.environ.get(name)
+
     def priority(self):
         return os.getpriority(os.PRIO_PROCESS, 0)
 
@@ -251,3 +254,13 @@ def test_it_leaves_when_who_started_it_is_killed(models: object, tmp_path: Path)
         assert is_there(pid)
         owner.kill()
     until(lambda: not is_there(pid))
+
+
+@pytest.mark.parametrize(("said", "threads"), [(None, "1"), ("3", "3")])
+def test_numpy_does_not_share_small_products_out_unless_the_operator_says_so(
+    process: Callable[..., ModelProcess], monkeypatch: pytest.MonkeyPatch, said: str | None, threads: str
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", said)
+    assert process().call("it", "variable", "OPENBLAS_NUM_THREADS") == threads
