@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.batching import batching
 from benchmarks.clauses import clauses
 from benchmarks.crowd import crowd
 from benchmarks.end_of_turn import end_of_turn
@@ -23,7 +24,7 @@ def main() -> None:
     """
 
 
-for command in (tax, crowd, leaks, end_of_turn, hearing, clauses, interruptions, siege):
+for command in (tax, crowd, leaks, batching, end_of_turn, hearing, clauses, interruptions, siege):
     main.add_command(command)
 
 if __name__ == "__main__":
