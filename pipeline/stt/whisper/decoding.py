@@ -1,4 +1,8 @@
-"""Greedy decoding, which takes a draft: as far as it is what the model would have written, it costs one run."""
+"""Greedy decoding, which takes a draft: as far as it is what the model would have written, it is only checked.
+
+It is speculative decoding (Leviathan et al., 2023, "Fast Inference from Transformers via Speculative Decoding") with a
+draft that is a transcript from a second ago: it may have a word wrong in its midst and be right again behind it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,13 @@ import numpy as np
 from pipeline.audio import FloatArray
 from pipeline.stopping import Stop
 from pipeline.stt.whisper.network import Heard, Network
+
+_AT_FIRST = 32
+"""Tokens of a draft that are checked at once. If the model wrote otherwise, those behind were read for nothing."""
+_AGAIN = 4
+"""Where a draft may be right again: twice as many follow if these are right."""
+_SHIFT = 8
+"""By so many tokens may a word be longer or shorter than the draft has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,31 @@ class Decoded:
     log_probability: float
 
 
+class _Draft:
+    """A text that may follow, and where in it we are."""
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self._tokens = tokens
+        self._place = 0
+        self._at_once = _AT_FIRST
+
+    def ahead(self, most: int) -> list[int]:
+        """What may follow, `most` tokens of it at most. Nothing where the draft has been left."""
+        return list(self._tokens[self._place : self._place + min(self._at_once, most)])
+
+    def follow(self, agreed: int, written: int) -> None:
+        """The first `agreed` tokens of `ahead` were right, and then `written` was."""
+        expected = self._place + agreed
+        near = range(max(0, expected - _SHIFT), min(len(self._tokens), expected + _SHIFT + 1))
+        found = [place for place in near if self._tokens[place] == written]
+        if not found:
+            self._place, self._at_once = expected + 1, 0  # one word for another, until there is a better guess
+            return
+        place = min(found, key=lambda place: abs(place - expected))
+        self._at_once = self._at_once * 2 if place == expected and self._at_once else _AGAIN
+        self._place = place + 1
+
+
 class Decoder:
     def __init__(self, network: Network, end_of_text: int) -> None:
         self._network = network
@@ -35,7 +71,7 @@ class Decoder:
     def write(
         self, heard: Heard, prompt: Sequence[int], draft: Sequence[int], most: int, stop: Stop
     ) -> tuple[Decoded, FloatArray]:
-        """Write at most `most` tokens after `prompt`.
+        """Write at most `most` tokens after `prompt`: the same ones, whatever the draft.
 
         Returns what was written, and the log probabilities of the named tokens after the first token of `prompt`:
         float32, shape (names,).
@@ -43,23 +79,29 @@ class Decoder:
         Raises:
             Stopped: told to stop.
         """
-        given = [*prompt, *draft[:most]]
-        told, memory = self._network.read(given, 0, None, heard, stop)
-        named = told.named[0]
-        begin = len(prompt) - 1
-        likeliest = [int(told.first[begin]), *map(int, told.best[begin + 1 :])]
-        ends = [float(end) for end in told.ends[begin:]]
-        logs = [float(log) for log in told.log_probability[begin:]]
-        drafted = 0
-        while drafted < len(given) - len(prompt) and draft[drafted] == likeliest[drafted]:
-            drafted += 1
-        tokens, following = list(draft[:drafted]), likeliest[drafted]
-        ends, logs = ends[: drafted + 1], logs[: drafted + 1]
-        memory = self._network.shortened(memory, len(prompt) + drafted)
-        while following != self._end_of_text and len(tokens) < most:
-            told, memory = self._network.read([following], len(prompt) + len(tokens), memory, heard, stop)
-            tokens.append(following)
-            following = int(told.best[0])
-            ends.append(float(told.ends[0]))
-            logs.append(float(told.log_probability[0]))
-        return Decoded(tokens, ends, float(np.mean(logs))), named
+        tokens: list[int] = []
+        ends: list[float] = []
+        logs: list[float] = []
+        follows = _Draft(draft)
+        unread, before, memory = list(prompt), 0, None
+        named: FloatArray | None = None
+        while True:
+            ahead = follows.ahead(most - len(tokens))
+            told, memory = self._network.read([*unread, *ahead], before, memory, heard, stop)
+            begin = len(unread) - 1
+            likeliest = [int(best) for best in told.best[begin:]]
+            if named is None:
+                named, likeliest[0] = told.named[0], int(told.first[begin])
+            agreed = next((place for place, token in enumerate(ahead) if token != likeliest[place]), len(ahead))
+            tokens += ahead[:agreed]
+            ends += [float(end) for end in told.ends[begin : begin + agreed + 1]]
+            logs += [float(log) for log in told.log_probability[begin : begin + agreed + 1]]
+            written = likeliest[agreed]
+            if written == self._end_of_text or len(tokens) >= most:
+                return Decoded(tokens, ends, float(np.mean(logs))), named
+            before += len(unread) + agreed
+            if agreed < len(ahead):
+                memory = self._network.shortened(memory, before)
+            follows.follow(agreed, written)
+            tokens.append(written)
+            unread = [written]

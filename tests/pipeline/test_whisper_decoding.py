@@ -1,0 +1,100 @@
+"""What the decoder writes, and in how many runs, with a network that knows one text by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pipeline.audio import FloatArray
+from pipeline.stopping import Stop
+from pipeline.stt.whisper.decoding import Decoded, Decoder
+from pipeline.stt.whisper.network import Following
+
+PROMPT = [100, 101, 102]
+END = 99
+MOST = 60
+texts = st.lists(st.integers(0, 5), max_size=40)
+
+
+@dataclass
+class Reciter:
+    """Satisfies `Network`. After another beginning than that of the text it writes nonsense."""
+
+    text: Sequence[int]
+    mels: int = 80
+    runs: list[int] = field(default_factory=list)
+
+    def hear(self, mel: FloatArray, stop: Stop) -> None:
+        raise NotImplementedError
+
+    def read(
+        self, tokens: Sequence[int], before: int, memory: list[int] | None, heard: object, stop: Stop
+    ) -> tuple[Following, list[int]]:
+        read = memory or []
+        assert before == len(read)
+        self.runs.append(len(tokens))
+        following = []
+        for token in tokens:
+            read = [*read, token]
+            following.append(self._after(read))
+        best = np.array([token for token, _ in following])
+        numbers = np.array([number for _, number in following], np.float32)
+        told = Following(best, best, -numbers, numbers / 1000, np.zeros((len(tokens), 2), np.float32))
+        return told, read
+
+    def shortened(self, memory: list[int], length: int) -> list[int]:
+        assert length < len(memory)
+        return memory[:length]
+
+    def _after(self, read: Sequence[int]) -> tuple[int, int]:
+        """What follows, and a number that is another at every place."""
+        written = list(read[len(PROMPT) :])
+        if written != list(self.text[: len(written)]):
+            return 50 + len(written) % 7, 500 + len(written)
+        return ([*self.text, END][len(written)], len(written))
+
+
+def write(text: Sequence[int], draft: Sequence[int], most: int = MOST) -> tuple[Decoded, list[int]]:
+    reciter = Reciter(text)
+    decoded, named = Decoder(reciter, END).write(None, PROMPT, draft, most, Stop())
+    assert named.shape == (2,)
+    return decoded, reciter.runs
+
+
+@given(texts, texts, st.integers(1, MOST))
+@example([0] * 40, [0] * 39, MOST)
+@example([1, 2, 3], [1, 2, 3, 4, 5], 2)
+def test_a_draft_changes_nothing_of_what_is_written(text: list[int], draft: list[int], most: int) -> None:
+    with_draft, runs = write(text, draft, most)
+    alone, single = write(text, [], most)
+    assert with_draft == alone
+    assert len(runs) <= len(single)
+    assert with_draft.tokens == text[:most]
+    assert len(with_draft.ends) == len(with_draft.tokens) + 1
+
+
+def test_a_draft_that_is_right_costs_one_run() -> None:
+    text = list(range(30))
+    assert write(text, text)[1] == [len(PROMPT) + 30]
+
+
+def test_behind_a_wrong_word_a_draft_is_right_again() -> None:
+    text = list(range(40))
+    another_word = [*text[:10], 60, *text[11:]]
+    a_longer_word = [*text[:10], 60, 61, 62, *text[11:]]
+    a_word_too_many = [*text[:10], 60, 61, *text[10:]]
+    a_word_too_few = [*text[:10], *text[12:]]
+    for draft in (another_word, a_longer_word, a_word_too_many, a_word_too_few):
+        decoded, runs = write(text, draft)
+        assert decoded.tokens == text
+        assert len(runs) <= 7
+
+
+def test_of_a_draft_that_begins_wrongly_little_is_read_for_nothing() -> None:
+    text = list(range(20))
+    _, runs = write(text, [60 + place for place in range(50)])
+    assert sum(runs) <= len(PROMPT) + 32 + len(text)
