@@ -58,7 +58,7 @@ class Engine:
     def __init__(self, models: Models, profile: Profile, workers: Workers | None = None) -> None:
         self.profile = profile
         self._models = models
-        self._workers = workers or Workers(replies_at_once=profile.language_model.replies_at_once)
+        self._workers = workers or Workers(replies_at_once=profile.replies_at_once)
         self._replies = 0
 
     @classmethod
