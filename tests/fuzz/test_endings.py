@@ -67,9 +67,21 @@ def test_all_that_ran_to_their_end_are_no_failure(fuzz: Callable[..., Result]) -
     assert (told.exit_code, told.stdout.count("its time was up")) == (0, 2)
 
 
-def test_an_input_that_fails_is_named(fuzz: Callable[..., Result], tmp_path: Path) -> None:
-    found = tmp_path / "failed" / "query" / "crash-1"
-    told = fuzz(query=f"import sys; open({str(found)!r}, 'w').close(); print({DONE!r}); sys.exit(77)")
+@pytest.mark.parametrize("again", [True, False])
+def test_an_input_that_fails_is_named_and_tried_again(fuzz: Callable[..., Result], tmp_path: Path, again: bool) -> None:
+    found = tmp_path / "failed" / "query" / "timeout-1"
+    told = fuzz(
+        query=f"""
+import pathlib, sys
+found = pathlib.Path({str(found)!r})
+if found.exists():
+    sys.exit({70 * again})
+found.write_bytes(b"slow")
+print({DONE!r})
+sys.exit(70)
+"""
+    )
     assert told.exit_code == 1
-    assert "failed after" in told.stdout
-    assert "crash-1" in told.stdout.replace("\n", "")
+    assert "hung" in told.stdout
+    assert "timeout-1" in told.stdout.replace("\n", "")
+    assert ("does not when it is given the same input again" in told.stderr) is not again
