@@ -57,7 +57,7 @@ class Caller:
     ends: bool = True
     committed: bool = False
     speaking: bool = False
-    pcm: bytearray = field(default_factory=bytearray)
+    pcm: bytearray = field(default_factory=bytearray, repr=False)
     said: str = ""
     begun: int = 0
     done: int = 0
@@ -219,8 +219,8 @@ async def test_a_busy_server_that_is_told_to_leave_loses_no_reply(weights: Weigh
     assert {caller.close_code for caller in callers} == {1001}
     for caller in [*replying, *owed, *ended]:
         assert (caller.begun, caller.done) == (1, 1), caller
-        # The same question has the same answer; a word that is heard otherwise changes little of its length.
-        assert caller.heard_s == pytest.approx(whole[caller.language], rel=0.15), caller
+        # `echo` answers the same question at the same length; less than the last word of it may be missing.
+        assert caller.heard_s == pytest.approx(whole[caller.language], abs=0.2), caller
         if caller.is_realtime:
             assert caller.statuses == ["completed"]
             assert caller.transcripts == [caller.said]
