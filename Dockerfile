@@ -37,9 +37,9 @@ FROM base AS weights
 WORKDIR /src
 COPY constraints.txt ./
 RUN pip install --no-cache-dir --constraint constraints.txt click filelock platformdirs rich
-COPY cli/__init__.py cli/weights.py ./cli/
+COPY cli/__init__.py cli/__main__.py cli/weights.py ./cli/
 COPY pipeline/weights ./pipeline/weights
-RUN python -c "from cli import main; main()" weights pull --to /opt/weights
+RUN python -m cli weights pull --to /opt/weights
 
 # Models of the hub, for a GPU. None by default: the server then pulls what its profile needs at its first start, into
 # the volume /models. To have them in the image, gated ones included:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from client.backoff import PATIENCE_S
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -52,7 +54,7 @@ ENDPOINT_HINT = "/ws is closed to the microphone while a reply is played, so nob
 @click.option(
     "--wait",
     "wait_s",
-    default=120.0,
+    default=PATIENCE_S,
     show_default=True,
     help="Seconds to wait for a server that is still loading, and to look for one that was lost.",
 )

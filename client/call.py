@@ -9,14 +9,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from client.backoff import Backoff
+from client.backoff import STEADY_S, Backoff
 from client.connection import UnavailableError
 from client.conversation import Conversation, Question, Session, State, View
 from client.events import Disconnected, Failed
 from client.sound_card import SoundCard
-
-STEADY_S = 10.0
-"""A connection that held this long was a good one: after it there is patience anew."""
 
 Dial: TypeAlias = Callable[[float], AbstractAsyncContextManager[Session]]
 """A client that waits for so many seconds while the server loads."""

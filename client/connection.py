@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from client.backoff import PASSING_CODES, PASSING_STATUSES, asked_pause_s
 from client.events import Disconnected
 
 OPEN_TIMEOUT_S = 10.0
@@ -31,11 +32,6 @@ _CLOSE_CODES = {
     1013: "the server is overloaded",
     1014: "the gateway got nothing from the server",
 }
-_PASSING_CODES = (1001, 1011, 1012, 1013, 1014)
-"""Close codes that say nothing against connecting again."""
-_PASSING_STATUSES = (429, 500, 502, 503, 504)
-"""The same of the answers to an upgrade: the server is full or loads, or a gateway has lost it."""
-_LONGEST_PAUSE_S = 60.0
 
 
 class UnavailableError(ConnectionError):
@@ -98,11 +94,11 @@ async def open_websocket(
             )
         except InvalidStatus as refusal:
             status = refusal.response.status_code
-            asked_s = _retry_after_s(refusal)
+            asked_s = asked_pause_s(refusal.response.headers.get("Retry-After", ""))
             pause_s = 1.0 if asked_s is None else asked_s
             if status != 503 or loop.time() + pause_s > give_up_at:
                 raise UnavailableError(
-                    _explain_status(url, refusal, wait_s), passing=status in _PASSING_STATUSES, retry_after_s=asked_s
+                    _explain_status(url, refusal, wait_s), passing=status in PASSING_STATUSES, retry_after_s=asked_s
                 ) from refusal
             on_wait(f"{url} is still loading; {give_up_at - loop.time():.0f} s left to wait for it")
             await asyncio.sleep(pause_s)
@@ -139,7 +135,7 @@ def disconnection(closed: ConnectionClosed) -> Disconnected | None:
         return None
     why = frame.reason or _CLOSE_CODES.get(frame.code, "no reason given")
     return Disconnected(
-        f"the server closed the connection with code {frame.code}: {why}", again=frame.code in _PASSING_CODES
+        f"the server closed the connection with code {frame.code}: {why}", again=frame.code in PASSING_CODES
     )
 
 
@@ -156,12 +152,6 @@ def _is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _retry_after_s(refusal: InvalidStatus) -> float | None:
-    """How long the server asks to be left alone; None where it does not, or not as a number of seconds."""
-    asked = refusal.response.headers.get("Retry-After", "")
-    return min(max(float(asked), 0.1), _LONGEST_PAUSE_S) if asked.isascii() and asked.isdigit() else None
 
 
 def _is_passing(error: Exception) -> bool:

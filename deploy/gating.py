@@ -20,7 +20,7 @@ def gate_process(options: Sequence[str]) -> Gate:
     """`s2s gate` with these options besides; what it says goes where our output goes."""
 
     def gate(url: str, token: str | None, folder: Path) -> int:
-        program = (sys.executable, "-c", "from cli import main; main()", "gate")
+        program = (sys.executable, "-m", "cli", "gate")
         environment = dict(os.environ)
         if token:  # by the environment, not by an argument: arguments are read by whoever lists processes
             environment["S2S_TOKEN"] = token

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -24,19 +25,28 @@ _EXCEPTION = "=== Uncaught Python exception: ==="
 """By which its library begins to tell one."""
 
 
+# How libFuzzer ends, beside 0 when its time is up.
+_ENDINGS = {70: "hung", 71: "took too much memory", 72: "interrupted", 77: "failed"}
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """What came of one target's time.
 
     Attributes:
+        lasted_s: how long its process ran.
+        executions: how often the parser was called; None where the fuzzer did not come to say so.
         covered: edges of the code that any input has reached.
+        ended: why before its time; empty where that was up.
         found: the input that made it fail, if one did.
         log: what the fuzzer said.
     """
 
     target: str
-    executions: int
+    lasted_s: float
+    executions: int | None
     covered: int
+    ended: str
     found: Path | None
     log: str
 
@@ -52,11 +62,12 @@ class Slice:
     help="Where inputs that reached something new are kept for the next run, and what made a parser fail.",
 )
 def main(targets: tuple[str, ...], seconds: int, work: Path) -> None:
-    """Throw bytes at the parsers, all of them or those named, and exit with 1 if one fails.
+    """Throw bytes at the parsers, all of them or those named, and exit with 1 if one ends before its time.
 
-    A failure is an exception that the parser is not documented to raise, a minute for one input, or 2 GB of memory. Its
-    input is written to the folder `--work`; copy it to fuzz/corpus/TARGET/ with a name that says what it is, and the
-    tests replay it from then on. Needs `pip install 's2s-gate[fuzz]'`.
+    A failure is an exception that the parser is not documented to raise, a minute for one input, or 2 GB of memory. The
+    table says why each fuzzer ended, and TARGET.log in the folder `--work` has all that it said. The input that failed
+    is written there too; copy it to fuzz/corpus/TARGET/ with a name that says what it is, and the tests replay it from
+    then on. Needs `pip install 's2s-gate[fuzz]'`.
 
     \b
     Examples:
@@ -73,15 +84,17 @@ def main(targets: tuple[str, ...], seconds: int, work: Path) -> None:
         for number, target in enumerate(chosen):
             bar.update(todo, description=target, completed=number * seconds)
             slices.append(_fuzz(target, seconds, work))
-    table = Table("target", "executions", "edges covered", "found", title=f"{seconds} s each")
+    table = Table("target", "executions", "edges covered", "ended", title=f"{seconds} s each")
     for done in slices:
-        table.add_row(done.target, f"{done.executions:,}", f"{done.covered:,}", str(done.found or ""))
+        executions = "unknown" if done.executions is None else f"{done.executions:,}"
+        ended = f"{done.ended} after {done.lasted_s:.0f} s" if done.ended else "its time was up"
+        table.add_row(done.target, executions, f"{done.covered:,}", f"{ended}{f': {done.found}' if done.found else ''}")
     Console().print(table)
     for done in slices:
-        if done.found:
-            why = done.log.partition(_EXCEPTION)[2] or done.log[-2_000:]
-            console.print(f"{done.target}\n{why[:4_000]}", highlight=False, markup=False)
-    sys.exit(any(done.found for done in slices))
+        if done.ended:
+            why = done.log.partition(_EXCEPTION)[2] or done.log[-2_000:] or "it said nothing"
+            console.print(f"{done.target}: {done.ended}\n{why[:4_000]}", highlight=False, markup=False)
+    sys.exit(any(done.ended for done in slices))
 
 
 def _fuzz(target: str, seconds: int, work: Path) -> Slice:
@@ -93,6 +106,7 @@ def _fuzz(target: str, seconds: int, work: Path) -> Slice:
         "max_total_time": seconds,
         "max_len": LONGEST_INPUT,
         "timeout": HANG_S,
+        "report_slow_units": 10**6,  # what is merely slow would be written beside what failed
         "rss_limit_mb": MEMORY_MB,
         "artifact_prefix": f"{failed}/",
         "print_final_stats": 1,
@@ -102,16 +116,40 @@ def _fuzz(target: str, seconds: int, work: Path) -> Slice:
         options["dict"] = work / f"{target}.words"
     command = [sys.executable, "-m", "fuzz.one", target, *(f"-{name}={value}" for name, value in options.items())]
     done = subprocess.run([*command, str(kept), str(CORPUS / target)], capture_output=True, text=True, errors="replace")  # noqa: S603 - our own module
+    lasted_s = time.time() - began_s
     log = done.stdout + done.stderr
     (work / f"{target}.log").write_text(log)
     made = re.search(r"stat::number_of_executed_units:\s*(\d+)", log)
-    if made is None:
-        raise click.ClickException(f"the fuzzer of {target!r} did not run:\n{log[-2_000:]}")
     covered = re.findall(r"cov: (\d+)", log)
-    found = [file for file in failed.iterdir() if file.stat().st_mtime >= began_s]
-    if done.returncode and not found:
-        raise click.ClickException(f"the fuzzer of {target!r} ended with {done.returncode}:\n{log[-2_000:]}")
-    return Slice(target, int(made[1]), int(covered[-1]) if covered else 0, found[0] if found else None, log)
+    found = next((file for file in failed.iterdir() if file.stat().st_mtime >= began_s), None)
+    why = ending(done.returncode, lasted_s, seconds)
+    if found and not _fails_again(target, found):
+        # A process that is stopped for a while has hung, by its clock; so has one on a machine that is far too busy.
+        why += ", and does not when it is given the same input again,"
+    return Slice(
+        target,
+        lasted_s,
+        int(made[1]) if made else None,
+        int(covered[-1]) if covered else 0,
+        why,
+        found,
+        log,
+    )
+
+
+def _fails_again(target: str, found: Path) -> bool:
+    command = [sys.executable, "-m", "fuzz.one", target, f"-timeout={HANG_S}", f"-rss_limit_mb={MEMORY_MB}", str(found)]
+    return subprocess.run(command, capture_output=True, check=False).returncode != 0  # noqa: S603 - our own module
+
+
+def ending(returncode: int, lasted_s: float, seconds: int) -> str:
+    """Why the process of a fuzzer ended before its time, in words; empty where that was up."""
+    if returncode < 0:
+        return f"killed by {signal.Signals(-returncode).name}"
+    if returncode:
+        return _ENDINGS.get(returncode, f"ended with exit code {returncode}")
+    # Its clock counts whole seconds, from a little after the start of its process.
+    return "stopped, and said that all was well" if lasted_s < seconds - 1 else ""
 
 
 def _words(examples: Path) -> str:

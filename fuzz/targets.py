@@ -204,7 +204,7 @@ _MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a fi
 
 def _tellable(value: Any) -> None:
     """It can be sent."""
-    json.dumps(value, ensure_ascii=False).encode()
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
 
 
 def _is_sound(samples: np.ndarray) -> None:

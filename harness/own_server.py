@@ -16,7 +16,7 @@ _LOADING_LIMIT_S = 1800.0
 """A first start pulls the weights, over whatever line there is."""
 _ASK_EVERY_S = 0.5
 _LEAVING_LIMIT_S = 15.0
-SERVE = ("-c", "from cli import main; main()", "serve")
+SERVE = ("-m", "cli", "serve")
 _GATED = (*SERVE, "--max-sessions", "8")
 """It is asked one turn at a time: to measure first how many conversations it can carry would only take time."""
 

@@ -44,6 +44,11 @@ _FIRST_CHINESE = replace(_STAGES[0], longest=16)
 _WRITTEN_TOGETHER = (Language.ZH, Language.JA)
 
 _CJK_SIZE = 2.5
+_LOOK_AGAIN = 10 * _CJK_SIZE
+
+_MOST_CHARACTERS = 1_000
+"""Of a clause that is not code, whatever it is made of. No sentence of anybody's comes near; but a text may be one word
+without an end, or have no letter at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +64,8 @@ _SENTENCE_MARKS = ".!?…。！？｡\n"
 _CLAUSE_MARKS = ",;:—、，；：､"
 _MARKS = re.escape(_SENTENCE_MARKS + _CLAUSE_MARKS)
 _CLOSING = re.escape("\"'”’»)]}」』）》】〉")
-# French sets its closing guillemet apart with a space.
-_END = re.compile(rf"[{_MARKS}][{_MARKS}{_CLOSING}]*(?:\s*»)?\s*")
+# French sets its closing guillemet apart with a space. Bounded, for a text may be nothing but marks.
+_END = re.compile(rf"[{_MARKS}][{_MARKS}{_CLOSING}]{{0,100}}(?:\s{{0,9}}»)?\s{{0,100}}")
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3々ー]")
 _WORD = re.compile(r"\S+")
 _FENCE = "```"
@@ -127,10 +132,13 @@ class ClauseSplitter:
         size = 0.0
         word_start = 0
         in_word = False
+        look_from = stage.phrase
         lesser_cut = 0  # after the last mark that came too early to be used
         gaps: list[_Candidate] = []
         at = 0
         while at < len(text):
+            if at >= _MOST_CHARACTERS:
+                return at
             whole = self._whole_end(at, ended=ended)
             if whole == len(text) and not ended:
                 return 0
@@ -144,7 +152,7 @@ class ClauseSplitter:
                     if size >= (stage.sentence if strong else stage.clause):
                         return end.end()
                     if size:
-                        lesser_cut, gaps = end.end(), []
+                        lesser_cut, gaps, look_from = end.end(), [], stage.phrase
                     in_word = False
                 at = end.end()
                 word_start = at if not in_word else word_start
@@ -152,8 +160,11 @@ class ClauseSplitter:
             letter = text[at]
             cjk = _CJK.match(letter) is not None
             if cjk or whole or letter.isalnum():
-                if size >= stage.phrase and (cut := self._best_cut(stage, size, lesser_cut, gaps, at)):
+                if size >= look_from and (cut := self._best_cut(stage, size, lesser_cut, gaps, at)):
                     return cut
+                if self._language is Language.ZH and size >= max(look_from, stage.longest + stage.rest):
+                    # Where no cut was found, to find the words anew at every character would take too long.
+                    look_from = size + _LOOK_AGAIN
                 if (cjk or not in_word) and size >= stage.phrase:
                     start = at if cjk and self._language in _WRITTEN_TOGETHER else word_start
                     gap = self._gap(start, ended=ended)
@@ -200,10 +211,10 @@ class ClauseSplitter:
         if lesser_cut:
             return lesser_cut if size >= stage.phrase + stage.rest else 0
         overdue = size >= stage.longest + stage.rest
-        if self._language is Language.ZH:
-            fits = chinese_gaps(self._text[:at]) if overdue else {}
-            gaps = [_Candidate(gap.at, gap.size, fits[gap.at]) for gap in gaps if gap.at in fits]
         gaps = [gap for gap in gaps if size - gap.size >= stage.rest]
+        if self._language is Language.ZH:
+            fits = chinese_gaps(self._text[:at]) if overdue and gaps else {}
+            gaps = [_Candidate(gap.at, gap.size, fits[gap.at]) for gap in gaps if gap.at in fits]
         phrases = [gap for gap in gaps if gap.fit is Gap.PHRASE]
         if not overdue:
             return phrases[0].at if phrases else 0

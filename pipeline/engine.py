@@ -43,12 +43,14 @@ STUCK_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """Jobs of one worker that wait, and that are running, and for how long the oldest of those has been; and how often
-    the process of its models had to be started again."""
+    """Jobs of one worker that wait, and that are running, and for how long the oldest of those has been; how often a
+    job began as the only one that runs, as the second, and so on; and how often the process of its models had to be
+    started again."""
 
     waiting: int
     running: int
     longest_s: float
+    batch_sizes: tuple[int, ...]
     restarts: int
 
 
@@ -58,7 +60,7 @@ class Engine:
     def __init__(self, models: Models, profile: Profile, workers: Workers | None = None) -> None:
         self.profile = profile
         self._models = models
-        self._workers = workers or Workers(replies_at_once=profile.language_model.replies_at_once)
+        self._workers = workers or Workers(replies_at_once=profile.replies_at_once)
         self._replies = 0
 
     @classmethod
@@ -101,7 +103,9 @@ class Engine:
         """What each worker, by its name, has to do."""
         restarts = {process.name: process.restarts for process in self._models.processes}
         return {
-            name: Jobs(worker.waiting, worker.running, worker.longest_s(), restarts.get(name, 0))
+            name: Jobs(
+                worker.waiting, worker.running, worker.longest_s(), tuple(worker.batch_sizes), restarts.get(name, 0)
+            )
             for name, worker in self._workers.named.items()
         }
 

@@ -82,7 +82,7 @@ async def load_models(profile: Profile, store: WeightStore, on_loading: Callable
         "language-model",
         "language_model",
         load_language_model,
-        slots=profile.language_model.replies_at_once,
+        slots=profile.replies_at_once,
         niceness=_LANGUAGE_MODEL_NICENESS,
     )
     speaking = process("text-to-speech", "text_to_speech", load_text_to_speech)

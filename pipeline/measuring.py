@@ -45,7 +45,7 @@ async def measure(engine: Engine) -> Capacity:
     busy_s = {
         "end-of-turn": asking.busy_s,
         "speech-to-text": hearing.busy_s,
-        "language-model": thinking.busy_s / engine.profile.language_model.replies_at_once,
+        "language-model": thinking.busy_s / engine.profile.replies_at_once,
         "text-to-speech": speaking.busy_s,
         PROCESSOR: processor_s / cores(),
     }

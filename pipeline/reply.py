@@ -23,6 +23,9 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _CLAUSES_AHEAD = 2
+_BITE = 50
+"""Characters of a reply that are looked through in one go. `echo` says all of it at once, and a client may have written
+250,000 for it to say."""
 _PIECE_S = 0.1
 _CLOSE_ENOUGH_S = 0.001
 _LONGEST_HOLD_S = 5.0
@@ -202,8 +205,11 @@ class Reply:
                     if isinstance(piece, ToolCall):
                         calls.append(piece)
                         continue
-                    for clause in splitter.push(piece):
-                        await clauses.put(clause)
+                    for start in range(0, len(piece), _BITE):
+                        if start:
+                            await asyncio.sleep(0)
+                        for clause in splitter.push(piece[start : start + _BITE]):
+                            await clauses.put(clause)
         except Exception as error:
             raise _StageError("language_model") from error
         for part in (*splitter.finish(), *calls, None):

@@ -278,9 +278,7 @@ def scripted_engine(
         text_to_speech=dict.fromkeys(Language, _ScriptedTextToSpeech(script)),
     )
     profile = profile or load_profile("embedded")
-    workers = Workers(
-        runner or (lambda name, slots: OnTheLoop(script.pace)), replies_at_once=profile.language_model.replies_at_once
-    )
+    workers = Workers(runner or (lambda name, slots: OnTheLoop(script.pace)), replies_at_once=profile.replies_at_once)
     return Engine(models, profile, workers)
 
 

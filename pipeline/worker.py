@@ -126,11 +126,16 @@ class _Job:
 
 
 class Worker:
-    """Runs at most `slots` jobs at once. Use from one event loop."""
+    """Runs at most `slots` jobs at once. Use from one event loop.
+
+    Attributes:
+        batch_sizes: how often a job began, or went on, as the only one that runs, as the second, and so on.
+    """
 
     def __init__(self, runner: Runner, *, slots: int = 1) -> None:
         self._runner = runner
         self._free = slots
+        self.batch_sizes = [0] * slots
         self._waiting: list[tuple[float, int, _Job]] = []
         self._most_urgent_s = math.inf
         """The deadline of the first that waits. Jobs look at it where they run; a number is read in one go."""
@@ -241,6 +246,7 @@ class Worker:
             self._note_most_urgent()
             self._free -= 1
             self._running.add(job)
+            self.batch_sizes[len(self._running) - 1] += 1
             job.began_s = asyncio.get_running_loop().time()
             future = self._runner.start(partial(job.iterate, self._outranked), job.pieces.put_nowait, job.stop)
             future.add_done_callback(partial(self._ended, job))

@@ -26,7 +26,7 @@ from pipeline.capacity import Capacity
 from pipeline.engine import Engine
 from pipeline.languages import Language
 from server import metrics
-from server.answers import respond, respond_json
+from server.answers import accepted, respond, respond_json
 from server.call import Call, Lobby
 from server.door import Door, RefusedError, choose_subprotocol, unavailable
 from server.endpoint import Clock, endpoint_settings, serve_endpoint
@@ -240,9 +240,9 @@ class Server:
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """The HTTP answer; None lets the upgrade to a websocket go on."""
         path, _, query = request.path.partition("?")
-        if page := page_response(path, request.headers.get("Accept", "")):
-            return page
         try:
+            if page := page_response(path, accepted(request.headers)):
+                return page
             match path:
                 case "/":
                     return connection.respond(HTTPStatus.OK, "Ok")
@@ -267,6 +267,11 @@ class Server:
             response = connection.respond(refused.status, refused.text)
             response.headers.update(refused.headers)
             return response
+        except Exception:
+            # The library answers 500, and its own log is not listened to.
+            _log.exception("failed to answer a request")
+            self.metrics.errors.labels("server_failed").inc()
+            raise
 
     def _admit(self, call: Call, request: Request, path: str, query: str) -> None:
         """Let a caller in, or raise `RefusedError`."""
@@ -285,7 +290,7 @@ class Server:
         """`Ok`, as the original container answers; whoever asks for JSON is told what is running, too."""
         if self._engine is None or self._engine.stuck():
             raise unavailable(self._why_not_ready())
-        if request.headers.get("Accept") != "application/json":
+        if accepted(request.headers) != "application/json":
             return connection.respond(HTTPStatus.OK, "Ok")
         profile = self._engine.profile
         return respond_json(

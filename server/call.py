@@ -107,6 +107,8 @@ class Call(HeadConnection):
         """It goes on in the next round of the event loop."""
         self._turn: asyncio.Task[None] | None = None
         """For which that has to wait."""
+        self._request_bytes = 0
+        """That have been taken apart of the request."""
         self._is_at_end = False
         """Nothing comes after what is untaken."""
         self._waiting_messages = 0
@@ -230,6 +232,10 @@ class Call(HeadConnection):
         while self._untaken and not self._is_full():
             piece = bytes(self._untaken[:TAKEN_BYTES])
             del self._untaken[:TAKEN_BYTES]
+            if self._is_request_too_long(len(piece)):
+                self._untaken.clear()
+                self.transport.abort()
+                return
             super().data_received(piece)
             if self.loop.time() >= until_s:
                 break
@@ -248,6 +254,15 @@ class Call(HeadConnection):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
+
+    def _is_request_too_long(self, more: int) -> bool:
+        if self.request is not None:
+            return False
+        self._request_bytes += more
+        if self._request_bytes <= self.limits.request_bytes:
+            return False
+        self.metrics.limits.labels(Limit.REQUEST).inc()
+        return True
 
     def _take_more(self, _: object = None) -> None:
         self._taking = False

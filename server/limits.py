@@ -13,6 +13,7 @@ class Limit(StrEnum):
     SESSIONS_PER_TOKEN = "sessions_per_token"  # noqa: S105 -- the name of a limit
     PENDING = "pending"
     HANDSHAKE = "handshake"
+    REQUEST = "request"
     FRAME = "frame"
     FRAMES = "frames"
     EVENT = "event"
@@ -35,6 +36,8 @@ class Limits:
         sessions: conversations at once; None for as many as the engine says that this machine can carry.
         sessions_per_token: of them, with one token; None for all.
         handshake_s: from the TCP connection to the end of the upgrade.
+        request_bytes: of a request, line and headers together: the library takes 128 headers of 8 KiB each, and keeps
+            them for whoever never ends the last one.
         pending: connections that have not come to the end of their upgrade; one more cuts the oldest of them.
         frame_bytes: of one message. The default is base64 of the longest turn, a minute, of PCM16 at 24 kHz.
         frames_per_s: of websocket frames of any kind, in the long run: two and a half milliseconds of audio in each
@@ -63,6 +66,7 @@ class Limits:
     sessions_per_token: int | None = None
     pending: int = 256
     handshake_s: float = 10.0
+    request_bytes: int = 2**15
     frame_bytes: int = 4 * 2**20
     frames_per_s: float = 400.0
     frames_at_once: int = 5_000

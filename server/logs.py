@@ -7,7 +7,7 @@ import logging
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 SESSION: ContextVar[int | None] = ContextVar("session", default=None)
 """The number of the session that this task serves; tasks that it starts inherit it."""
@@ -45,7 +45,15 @@ class TextFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is the library's
         """One line, whatever is in it: nobody writes lines of his own into the log."""
-        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in super().formatMessage(record))
+        return _printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is the library's
+        """Indented, so that no line of an error's own words looks like one of the log."""
+        return "\n".join("    " + _printable(line) for line in super().formatException(ei).split("\n"))
+
+
+def _printable(line: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
 
 
 class JsonFormatter(logging.Formatter):
@@ -62,4 +70,4 @@ class JsonFormatter(logging.Formatter):
         told |= {name: number for name in ("session", "turn") if (number := getattr(record, name)) is not None}
         if record.exc_info:
             told["exception"] = self.formatException(record.exc_info)
-        return json.dumps(told, ensure_ascii=False)
+        return json.dumps(told)

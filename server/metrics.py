@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.registry import Collector
 
 from pipeline.engine import Jobs
 from pipeline.events import Trace
@@ -60,6 +63,8 @@ class Metrics:
         self._waiting = self._gauge("s2s_worker_jobs_waiting", "Jobs that wait for a model.", "worker")
         self._running = self._gauge("s2s_worker_jobs_running", "Jobs that a model is at.", "worker")
         self._longest = self._gauge("s2s_worker_job_seconds", "For how long the oldest of these has been.", "worker")
+        self._batch_sizes = _BatchSizes()
+        self._registry.register(self._batch_sizes)
         self._restarts = self._gauge(
             "s2s_worker_restarts",
             "How often the process of these models died, or hung, and was started again.",
@@ -85,6 +90,7 @@ class Metrics:
             self._running.labels(worker).set(found.running)
             self._longest.labels(worker).set(found.longest_s)
             self._restarts.labels(worker).set(found.restarts)
+        self._batch_sizes.counts = {worker: found.batch_sizes for worker, found in jobs.items()}
 
     def text(self) -> str:
         return generate_latest(self._registry).decode()
@@ -94,3 +100,26 @@ class Metrics:
 
     def _counter(self, name: str, told: str, *labels: str) -> Counter:
         return Counter(name, told, labels, registry=self._registry)
+
+
+class _BatchSizes(Collector):
+    """A histogram that the workers themselves keep.
+
+    Attributes:
+        counts: of each worker, by its name, how often a job began as the only one, as the second, and so on.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Mapping[str, tuple[int, ...]] = {}
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        family = HistogramMetricFamily(
+            "s2s_worker_batch_size",
+            "How many jobs a model is at when one begins, this one among them.",
+            labels=["worker"],
+        )
+        for worker, counts in self.counts.items():
+            buckets = [(f"{size}.0", float(count)) for size, count in enumerate(accumulate(counts), 1)]
+            total = float(sum(size * count for size, count in enumerate(counts, 1)))
+            family.add_metric([worker], [*buckets, ("+Inf", float(sum(counts)))], sum_value=total)
+        yield family

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 
 from pipeline import Conversation, ConversationSettings, Engine
-from pipeline.audio import INPUT_RATE_HZ, FloatArray
+from pipeline.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, FloatArray
 from pipeline.events import (
     Event,
     ReplyAudio,
@@ -105,6 +106,8 @@ class _Watch:
         self._settled = asyncio.Event()
         self._settled.set()
         self._first_audio_s: float | None = None
+        self._sent: Counter[int] = Counter()
+        """Samples of each reply without its end."""
 
     @property
     def ahead_s(self) -> float:
@@ -145,6 +148,8 @@ class _Watch:
                 if stage == "speech_to_text":
                     self._metrics.turns.labels("failed").inc()
                     self._settle(turn)
+            case ReplyAudio(reply=reply, samples_24k=samples):
+                self._sent[reply] += samples.size
             case ReplyDone():
                 self._reply_done(event)
 
@@ -172,11 +177,13 @@ class _Watch:
             self._tracing.reply(reply, self._conversation.input_position_s())
         first_s, ended_s = self._first_audio_s, reply.trace.speech_end_s
         self._first_audio_s = None
+        sound_s = self._sent.pop(reply.reply, 0) / OUTPUT_RATE_HZ
         if first_s is not None and ended_s is not None:
             self._metrics.first_audio_seconds.observe(max(0.0, first_s - ended_s))
-            _log.info("reply %s, its first audio %.2f s after the end of speech", reply.status, first_s - ended_s)
+            waited = f", the first of it {first_s - ended_s:.2f} s after the end of speech"
         else:
-            _log.info("reply %s", reply.status)
+            waited = ""
+        _log.info("reply %s, %.2f s of sound%s", reply.status, sound_s, waited)
         # A turn after which the caller went on speaking is answered with the next.
         self._owed = {turn for turn in self._owed if turn > (reply.turn or 0)}
         self._begun.discard(reply.reply)

@@ -59,7 +59,6 @@ class LanguageModelProfile:
     reply_limit_s: float
     max_reply_tokens: int
     history_tokens: int
-    replies_at_once: int
     engines: dict[Language, str]
 
 
@@ -110,6 +109,14 @@ class Profile:
     def of_stage(self, stage: Stage) -> dict[str, EngineSettings]:
         """Its engines of one stage, by name."""
         return {name: settings for name, settings in self.engines.items() if settings.stage == stage}
+
+    @property
+    def replies_at_once(self) -> int:
+        """How many replies are written at once: as many as every language model of the profile takes. Who comes then
+        waits in the worker, where the oldest deadline goes first, and not within an engine, where nobody knows of it.
+        """
+        at_once = [settings.replies_at_once for settings in self.of_stage("language_model").values()]
+        return min((most for most in at_once if most is not None), default=1)
 
     def described(self, name: str) -> str:
         """An engine for reports, with its model."""

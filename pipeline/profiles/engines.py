@@ -69,6 +69,11 @@ class EngineSettings:
         return getattr(self, "device", "cpu") == "cuda"
 
     @property
+    def replies_at_once(self) -> int | None:
+        """That a language model writes; None where it does not matter how many."""
+        return getattr(self, "conversations", None)
+
+    @property
     def described(self) -> str:
         """For reports: the model, if there are several."""
         return self.source.model if self.source else ""
@@ -187,12 +192,14 @@ class Transformers(EngineSettings):
 class OpenAI(EngineSettings):
     """`pipeline/lm/openai.py`. `base_url` and `model` may be `$NAME`: what that environment variable holds.
 
-    `key_variable` names the variable of the key ("" where none is wanted), `stall_s` is how long the server may keep
-    silent, and `request` has fields of the request beside the usual ones.
+    It is asked for so many `conversations` at once. `key_variable` names the variable of the key ("" where none is
+    wanted), `stall_s` is how long the server may keep silent, and `request` has fields of the request beside the usual
+    ones.
     """
 
     base_url: str
     model: str
+    conversations: int
     key_variable: str
     stall_s: float
     request: Mapping[str, Any]

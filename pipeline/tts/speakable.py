@@ -21,7 +21,7 @@ _NOTE = re.compile(r"\[\^?\d+\]")
 _RULE = re.compile(r"^[ \t]*[-*_=|:+ \t]{3,}$", re.MULTILINE)
 _TABLE_EDGE = re.compile(r"^[ \t]*\||\|[ \t]*$", re.MULTILINE)
 _CELLS = re.compile(r"(?<=[^\s|]) *\| *(?=[^\s|])")
-_BULLET = re.compile(r"^\s*(?:(?:[-*+•]|#{1,6}|>+)\s+)+(?:\[[ xX]\]\s)?", re.MULTILINE)
+_BULLET = re.compile(r"^[^\S\n]*(?:(?:[-*+•]|#{1,6}|>+)\s+)+(?:\[[ xX]\]\s)?", re.MULTILINE)
 # What stands alone before a sentence: "[laughs] Well ..." or "*sighs* I see"; and the Japanese laugh in brackets.
 _ASIDE = re.compile(
     r"(?:\A|(?<=[.!?…。！？\n]))\s*(?:\[[^\W\d][^\]\n]{0,40}\]|\*[a-zà-ÿ][^*\n]{0,40}\*)(?=\s+(?![a-zà-ÿ])|\s*\Z)"

@@ -18,7 +18,7 @@ from scripts.clean_root.dockerfile import DockerfileError, read
 from scripts.clean_root.roots import MIRROR, RootError, bytes_in
 from scripts.clean_root.running import started
 
-_GATE = ("-c", "from cli import main; main()", "gate", "--tier", "synthetic", "--limit", "1")
+_GATE = ("-m", "cli", "gate", "--tier", "synthetic", "--limit", "1")
 
 
 @click.command()

@@ -1,14 +1,13 @@
 // The websocket to /v1/realtime: dialled again when it is lost, and its refusals explained.
 
+import { Backoff, POLICY, askedPauseS } from "./backoff.js";
+
 const PATH = "/v1/realtime";
-const PAUSES_S = [0.5, 1, 2, 4, 8, 8, 8, 8];
-const STEADY_MS = 10_000; // a connection that held this long starts over with the first pause
-const POLICY_VIOLATION = 1008;
 
 export class Connection {
   #socket = null;
   #token = "";
-  #attempt = 0;
+  #backoff = null;
   #timer = 0;
   #on;
 
@@ -24,7 +23,7 @@ export class Connection {
   open(token) {
     this.close();
     this.#token = token;
-    this.#attempt = 0;
+    this.#backoff = new Backoff();
     this.#dial();
   }
 
@@ -64,8 +63,8 @@ export class Connection {
     });
     socket.addEventListener("close", async ({ code, reason }) => {
       if (socket !== this.#socket) return;
-      if (openedAt !== null && performance.now() - openedAt > STEADY_MS) this.#attempt = 0;
-      const turnedOut = openedAt !== null && code === POLICY_VIOLATION;
+      if (openedAt !== null && performance.now() - openedAt >= POLICY.steadyS * 1_000) this.#backoff = new Backoff();
+      const turnedOut = openedAt !== null && !POLICY.passingCodes.includes(code);
       const trouble = turnedOut ? { kind: "refused", said: reason } : await this.#diagnose();
       if (socket === this.#socket) this.#again(trouble.kind ? trouble : { kind: "lost", said: reason, ...trouble });
     });
@@ -77,26 +76,22 @@ export class Connection {
       const headers = this.#token ? { Authorization: `Bearer ${this.#token}` } : {};
       const answer = await fetch(PATH, { headers, cache: "no-store" });
       const said = (await answer.text()).trim();
-      const retryAfterS = Number(answer.headers.get("Retry-After")) || 0;
+      const askedS = askedPauseS(answer.headers.get("Retry-After"));
       if (answer.status === 401) return { kind: "token", said: this.#token ? said : "" };
-      if (answer.status === 503 || answer.status === 429) return { kind: "busy", said, retryAfterS };
       if (answer.status === 426) return {}; // it would be let in now
+      if (answer.status === 503 || answer.status === 429) return { kind: "busy", said, askedS };
+      if (POLICY.passingStatuses.includes(answer.status)) return { kind: "unreachable", said: "", askedS };
       return { kind: "refused", said };
     } catch {
       return { kind: "unreachable", said: "" };
     }
   }
 
-  #again({ kind, said, retryAfterS = 0 }) {
-    const hopeless = kind === "token" || kind === "refused" || this.#attempt >= PAUSES_S.length;
-    if (hopeless) {
-      this.#socket = null;
-      this.#on.trouble({ kind, said, retryInS: null });
-      return;
-    }
-    const pauseS = Math.max(PAUSES_S[this.#attempt], Math.min(retryAfterS, 30)) * (1 + 0.2 * Math.random());
-    this.#attempt += 1;
+  #again({ kind, said, askedS = null }) {
+    const hopeless = kind === "token" || kind === "refused";
+    const pauseS = hopeless ? null : this.#backoff.nextPauseS(askedS);
+    if (pauseS === null) this.#socket = null;
+    else this.#timer = setTimeout(() => this.#dial(), pauseS * 1_000);
     this.#on.trouble({ kind, said, retryInS: pauseS });
-    this.#timer = setTimeout(() => this.#dial(), pauseS * 1_000);
   }
 }

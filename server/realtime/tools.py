@@ -38,7 +38,8 @@ def _few(tools: Any) -> Any:
 
 
 def _bounded(tools: tuple[FunctionTool, ...]) -> tuple[FunctionTool, ...]:
-    size = sum(len(json.dumps(tool.model_dump())) for tool in tools)
+    # They are told back as they came; a number like 1e999 has become an infinity, which JSON does not have.
+    size = sum(len(json.dumps(tool.model_dump(), allow_nan=False)) for tool in tools)
     if size > MOST_TOOL_BYTES:
         raise _too_many(f"the tools are {size} bytes of JSON, and {MOST_TOOL_BYTES} are taken; describe them shorter")
     names = [tool.name for tool in tools]

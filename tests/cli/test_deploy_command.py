@@ -188,7 +188,7 @@ def test_a_night_is_of_an_endpoint_or_of_an_address(arguments: tuple[str, ...]) 
 
 
 def test_a_lost_server_makes_the_night_red_by_the_real_gate(tmp_path: Path) -> None:
-    program = [sys.executable, "-c", "from cli import main; main()", "nightly", "--url", "ws://127.0.0.1:1/v1/realtime"]
+    program = [sys.executable, "-m", "cli", "nightly", "--url", "ws://127.0.0.1:1/v1/realtime"]
     options = ["--reports", str(tmp_path), "--gate-options", "--language en --tier synthetic --judge none"]
     done = subprocess.run(
         [*program, *options], capture_output=True, text=True, env=os.environ | {"S2S_TOKEN": "secret"}, check=False

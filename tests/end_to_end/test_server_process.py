@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import signal
-import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +14,6 @@ from typing import Any, cast
 
 import httpx
 import numpy as np
-import psutil
 import pytest
 import soundfile
 from openai import AsyncOpenAI
@@ -30,84 +26,21 @@ from client.events import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, Sp
 from client.play import play
 from client.realtime import RealtimeClient
 from pipeline.weights import WeightStore
+from tests.end_to_end.server_process import CLIPS, ServerProcess, started
 from tests.original_client import OriginalClient, Reply
 
 pytestmark = pytest.mark.models
-
-CLIPS = Path(__file__).parents[2] / "fixtures" / "audio" / "synthetic"
-LOADING_LIMIT_S = 300
-
-
-@dataclass(frozen=True)
-class ServerProcess:
-    port: int
-    process: subprocess.Popen[bytes]
-
-    def websocket(self, path: str) -> str:
-        return f"ws://127.0.0.1:{self.port}{path}"
-
-    def resident_bytes(self) -> int:
-        """Of the server and the processes of its models."""
-        whole = psutil.Process(self.process.pid)
-        return sum(int(one.memory_info().rss) for one in (whole, *whole.children()))
-
-    def model_process(self, worker: str) -> psutil.Process:
-        (found,) = (one for one in psutil.Process(self.process.pid).children() if one.cmdline()[-1:] == [worker])
-        return found
-
-
-def start(log: Path, *options: str) -> ServerProcess:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    command = [
-        sys.executable,
-        "-c",
-        "from cli import main; main()",
-        "serve",
-        "--port",
-        str(port),
-        "--max-sessions",
-        "8",
-    ]
-    command += options
-    with log.open("wb") as output:
-        return ServerProcess(port, subprocess.Popen(command, stdout=output, stderr=output))
-
-
-def health(port: int) -> tuple[int, str]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as refusal:
-        return refusal.code, refusal.read().decode()
-    except OSError:
-        return 0, ""
 
 
 @pytest.fixture(scope="module")
 def server(weights: WeightStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """Warm, and seen to say that it was loading before; ended by SIGTERM with exit code 0."""
-    log = tmp_path_factory.mktemp("server") / "server.log"
-    started = start(log)
-    states = set()
-    try:
-        for _ in range(LOADING_LIMIT_S * 10):
-            status, body = health(started.port)
-            states.add((status, body.partition(":")[0]))
-            if status == 200:
-                break
-            assert started.process.poll() is None, log.read_text()
-            asyncio.run(asyncio.sleep(0.1))
-        assert (200, "Ok") in states, log.read_text()
-        assert (503, "loading") in states
-        yield started
-        started.process.send_signal(signal.SIGTERM)
-        assert started.process.wait(20) == 0, log.read_text()
-        said = log.read_text()  # nothing failed but the models that were killed on purpose
-        assert said.count("Traceback") == said.count("\npipeline.model_process.ModelProcessError: "), said
-    finally:
-        started.process.kill()
+    with started(tmp_path_factory.mktemp("server") / "server.log") as server:
+        yield server
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0, server.log.read_text()
+        said = server.log.read_text()  # nothing failed but the models that were killed on purpose
+        assert said.count("Traceback") == said.count("\n    pipeline.model_process.ModelProcessError: "), said
 
 
 @dataclass
@@ -252,7 +185,7 @@ def test_talk_asks_a_recording_and_saves_the_answer(
     reply = tmp_path / "reply.wav"
     options = ["--url", server.websocket(path), "--file", str(CLIPS / "es-01.flac"), "--save", str(reply)]
     talked = subprocess.run(
-        [sys.executable, "-c", "from cli import main; main()", "talk", "--language", "es", *options],
+        [sys.executable, "-m", "cli", "talk", "--language", "es", *options],
         capture_output=True,
         text=True,
         timeout=120,

@@ -248,3 +248,10 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.add_verdicts(gates.decide(gates.load(), header, rows))
     reports.write_all(folder)
     return folder
+
+
+@pytest.fixture
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No recordings but those that the test puts into its own folder `cache`."""
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_: str(tmp_path / "cache"))
+    monkeypatch.delenv("S2S_FIXTURES_MIRROR", raising=False)

@@ -198,6 +198,38 @@ def test_what_only_begins_like_code_or_a_link_holds_the_reply_no_longer_than_its
     assert splitter.push("on.\nThen") == ["Yes [really. "]
 
 
+ENDLESS = {
+    "a word": "a",
+    "a number": "1",
+    "brackets": "(",
+    "open links": "[",
+    "spaces": " ",
+    "lines": "\n",
+    "full stops": ".",
+    "ellipses and quotes": "…”",
+    "lines and quotes": '\n"',
+    "guillemets": "! »",
+    "initials": "A.",
+    "emoji": "🙂",
+    "marks on nothing": "\u0301",
+    "ideographs": "你",
+    "kana": "ア",
+    "syllables": "한",
+    "backticks that are no code": "` ",
+}
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("unit", ENDLESS.values(), ids=ENDLESS.keys())
+def test_no_clause_is_without_end_whatever_a_text_is_made_of(language: Language, unit: str) -> None:
+    """A synthesiser would be at it for minutes, and the splitter would read all of it again with every piece."""
+    text = "Well then. " + unit * (5_000 // len(unit))
+    clauses = split(text, language, [700])
+    assert "".join(clauses) == text
+    assert max(map(len, clauses)) < 1_500
+    assert clauses == split(text, language, [4_000, 300])
+
+
 _TEXTS = st.one_of(
     st.text(max_size=200),
     st.text(alphabet="a`[]()\n .b", max_size=80),

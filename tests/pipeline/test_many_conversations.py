@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from harness.virtual_time import run
 from pipeline.audio import OUTPUT_RATE_HZ
-from pipeline.events import ReplyAudio, TurnFailed
+from pipeline.clauses import ClauseSplitter
+from pipeline.events import ReplyAudio, ReplyText, TurnFailed
 from pipeline.profiles import load_profile
+from pipeline.settings import ConversationSettings
 from pipeline.testing import Script, ScriptedCaller, scripted_engine
 
 PREBUFFER_S = 0.2
@@ -90,3 +94,29 @@ def test_a_synthesiser_that_hangs_before_the_head_start_is_made_fails_the_reply(
 
     script = Script(reply=lambda messages: "One two three four five six seven eight.", sounding_s=25.0)
     assert {failed.stage for failed in run(main())} == {"text_to_speech"}
+
+
+def test_a_reply_as_long_as_a_client_may_write_one_is_not_looked_through_in_one_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever it is made of, and though the model gives all of it at once, as `echo` does."""
+    read: list[int] = []
+    push = ClauseSplitter.push
+
+    def noted(splitter: ClauseSplitter, text: str) -> list[str]:
+        read.append(len(splitter._text) + len(text))
+        return push(splitter, text)
+
+    monkeypatch.setattr(ClauseSplitter, "push", noted)
+    words = "a" * 20_000
+
+    async def main() -> str:
+        engine = scripted_engine(Script(reply=lambda messages: words))
+        async with ScriptedCaller(engine, ConversationSettings(speak=False)) as caller:
+            await caller.take_turn()
+        await engine.aclose()
+        return "".join(text.text for text in caller.all(ReplyText))
+
+    assert run(main()) == words
+    assert len(read) == 400
+    assert max(read) <= 1_050

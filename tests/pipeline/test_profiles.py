@@ -25,6 +25,17 @@ def test_the_embedded_default_answers_english_and_echoes_the_rest() -> None:
     assert set(load_profile("embedded").with_echo().language_model.engines.values()) == {"echo"}
 
 
+def test_as_many_replies_are_written_at_once_as_every_language_model_takes(tmp_path: Path) -> None:
+    at_once = {name: load_profile(name).replies_at_once for name in profile_names()}
+    assert at_once == {"embedded": 4, "l4": 4, "l4-small": 8, "openai-lm": 16}
+    assert load_profile("embedded").with_echo().replies_at_once == 1
+    spoken = "\n".join(f'{code} = "{"elsewhere" if code == "en" else "smollm2"}"' for code in Language)
+    two = (
+        'based_on = "openai-lm"\n[language_model]\nreply_limit_s = 20.0\nmax_reply_tokens = 60\nhistory_tokens = 1200\n'
+    )
+    assert load_profile(own(tmp_path, f"{two}[language_model.engines]\n{spoken}")).replies_at_once == 4
+
+
 def test_an_unknown_profile_is_named_with_the_choices() -> None:
     with pytest.raises(ProfileError, match=r"'l5'.*embedded"):
         load_profile("l5")
@@ -93,7 +104,6 @@ def test_the_memory_on_paper_is_that_of_the_settings(name: str) -> None:
     (written,) = [gb for what, gb in profile.memory.gpu_gb.items() if what.startswith("its cache")]
     assert written == pytest.approx(cache_gb, abs=0.01)
     assert sum(profile.memory.gpu_gb.values()) < 23.5
-    assert profile.language_model.replies_at_once <= model.conversations
     room = model.context_tokens - profile.language_model.max_reply_tokens
     assert profile.language_model.history_tokens < 0.9 * room
 

@@ -8,12 +8,8 @@ import itertools
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -22,62 +18,10 @@ from hypothesis import strategies as st
 
 import pipeline
 from pipeline.weights import CATALOGUE, Model, WeightFile, WeightsError, WeightStore
-from pipeline.weights.progress import Display, on_terminal
+from pipeline.weights.progress import on_terminal
 from pipeline.weights.receipts import RECEIPTS
-from pipeline.weights.sources import Show, Source, SourceDownError, SourceError
-
-CONTENT = bytes(range(256)) * 4_000
-
-
-@dataclass
-class Scripted:
-    """A source that gives what the test says, and counts how often it was asked."""
-
-    gives: bytes | Exception = CONTENT
-    service: str = "scripted"
-    asked: int = 0
-
-    def __str__(self) -> str:
-        return f"a source on {self.service}"
-
-    def stream(self, work: Path, show: Show) -> Generator[bytes]:
-        self.asked += 1
-        if isinstance(self.gives, Exception):
-            yield CONTENT[:1000]
-            raise self.gives
-        for start in range(0, len(self.gives), 100_000):
-            show("scripted", start, len(self.gives))
-            yield self.gives[start : start + 100_000]
-
-
-@dataclass
-class Log:
-    """A display for tests: the lines that were said."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-    def show(self, label: str, done: int, total: int) -> None:
-        assert 0 <= done <= total, label
-
-    @contextmanager
-    def __call__(self) -> Iterator[Display]:
-        yield self
-
-
-def weight_file(*sources: Source, path: str = "tiny/model.bin", content: bytes = CONTENT) -> WeightFile:
-    return WeightFile(path, len(content), hashlib.sha256(content).hexdigest(), sources)
-
-
-def tiny_store(root: Path, *files: WeightFile, log: Log | None = None) -> WeightStore:
-    return WeightStore(root, catalogue={"tiny": Model("MIT", "nobody", files)}, progress=log or Log())
-
-
-def left_in(root: Path) -> set[str]:
-    """Every file under `root` but the store's own notes."""
-    return {str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()} - {".lock", RECEIPTS}
+from pipeline.weights.sources import Show, SourceDownError, SourceError
+from tests.pipeline.tiny_weights import CONTENT, Log, Scripted, left_in, tiny_store, weight_file
 
 
 @pytest.fixture
@@ -239,95 +183,6 @@ def test_a_root_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 def test_an_unknown_model_is_told_with_the_known_ones(root: Path) -> None:
     with pytest.raises(WeightsError, match="unknown model 'huge': the catalogue has tiny"):
         tiny_store(root, weight_file(Scripted())).path("huge")
-
-
-# A process that pulls, stops in mid-file with a word on standard output, and goes on at a line of standard input.
-HALTING = """
-import hashlib, sys
-from contextlib import contextmanager
-from pathlib import Path
-from pipeline.weights import Model, WeightFile, WeightStore
-
-class Halting:
-    service = "halting"
-    def __str__(self): return "a halting source"
-    def stream(self, work, show):
-        yield b"first half, "
-        print("halfway", flush=True)
-        sys.stdin.readline()
-        yield b"second half"
-
-class Spoken:
-    def say(self, line): print(line, flush=True)
-    def show(self, label, done, total): pass
-
-@contextmanager
-def spoken(): yield Spoken()
-
-content = b"first half, second half"
-file = WeightFile("tiny/model.bin", len(content), hashlib.sha256(content).hexdigest(), (Halting(),))
-catalogue = {"tiny": Model("MIT", "nobody", (file,))}
-folder = WeightStore(Path(sys.argv[1]), catalogue=catalogue, progress=spoken).path("tiny")
-print("has", (folder / "model.bin").read_text(), flush=True)
-"""
-
-
-@pytest.fixture
-def start(root: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Starts a process that pulls into `root` and halts; whatever is left of them is killed."""
-    started: list[subprocess.Popen[str]] = []
-
-    def halting() -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", HALTING, str(root)],
-            cwd=Path(pipeline.__file__).parents[1],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield halting
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def heard(process: subprocess.Popen[str], word: str) -> str:
-    """The next line of its output with `word` in it; its end is a failure."""
-    assert process.stdout is not None
-    line = next((line for line in process.stdout if word in line), None)
-    assert line is not None, f"it ended without saying {word!r}"
-    return line
-
-
-def test_two_processes_pull_one_model_once(root: Path, start: Callable[[], subprocess.Popen[str]]) -> None:
-    first = start()
-    heard(first, "halfway")
-    second = start()
-    heard(second, "another process is pulling")
-    assert not (root / "tiny" / "model.bin").exists()
-    first.communicate("\n")
-    rest = second.communicate()[0]
-    assert "has first half, second half" in rest
-    assert "halfway" not in rest
-    assert (first.returncode, second.returncode) == (0, 0)
-
-
-def test_a_process_killed_in_mid_file_leaves_nothing_that_could_be_loaded(
-    root: Path, start: Callable[[], subprocess.Popen[str]]
-) -> None:
-    first = start()
-    heard(first, "halfway")
-    first.kill()
-    first.wait()
-    assert not (root / "tiny" / "model.bin").exists()
-    second = start()
-    heard(second, "halfway")
-    second.communicate("\n")
-    assert second.returncode == 0
-    assert left_in(root) == {"tiny/model.bin"}
 
 
 @pytest.fixture

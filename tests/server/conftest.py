@@ -51,6 +51,11 @@ class InstantClock:
         await asyncio.sleep(0)
 
 
+def _refuse(constant: str) -> None:
+    """JSON has no NaN and no infinities; Python's has, and no browser's."""
+    raise AssertionError(f"{constant} is not JSON")
+
+
 class Talker:
     """A Realtime client over a bare websocket: whatever it receives has passed the schema of the `openai` SDK."""
 
@@ -70,7 +75,7 @@ class Talker:
 
     async def receive(self) -> dict[str, Any]:
         async with asyncio.timeout(20):
-            message = json.loads(await self.websocket.recv())
+            message = json.loads(await self.websocket.recv(), parse_constant=_refuse)
         SERVER_EVENT.validate_python(message)
         assert message["event_id"]
         self.heard.append(message)

@@ -83,12 +83,33 @@ async def test_lines_say_of_which_session_and_turn_they_are(
     assert replies == [(2, 1), (2, 2)]
 
 
-def test_nobody_writes_lines_of_his_own_into_the_log() -> None:
-    forged = "a model failed: \n2026-11-25 INFO server: all is well\r\x1b[2J\u2028"
-    record = logging.LogRecord("server", logging.INFO, __file__, 1, "%s", (forged,), None)
+FORGED = "a model failed: \n2026-11-25 INFO server: all is well\r\x1b[2J\u2028\ud800"
+
+
+def formatted(error: Exception | None = None) -> tuple[str, str]:
+    """A line of the log with what somebody has forged in it, as text and as JSON."""
+    exc_info = None if error is None else (type(error), error, error.__traceback__)
+    record = logging.LogRecord("server", logging.INFO, __file__, 1, "%s", (FORGED,), exc_info)
     note_ids(record)
-    text = TextFormatter().format(record)
-    assert len(text.splitlines()) == 1
+    text, record.exc_text = TextFormatter().format(record), None
+    return text, JsonFormatter().format(record)
+
+
+def test_nobody_writes_lines_of_his_own_into_the_log() -> None:
+    text, told = formatted()
+    assert len(text.splitlines()) == len(told.splitlines()) == 1
     assert text.isprintable()
+    assert told.isascii()
     assert "\\n2026-11-25" in text
-    assert "\n" not in JsonFormatter().format(record)
+    assert json.loads(told)["message"] == FORGED
+
+
+def test_not_by_the_words_of_an_error_either() -> None:
+    """As those of a language model that is elsewhere, or of a library that quotes what it could not read."""
+    text, told = formatted(ValueError(FORGED))
+    below = text.splitlines()[1:]
+    assert below
+    assert all(line.startswith("    ") and line.isprintable() for line in below)
+    assert "    2026-11-25 INFO server: all is well" in text
+    assert len(told.splitlines()) == 1
+    assert FORGED in json.loads(told)["exception"]

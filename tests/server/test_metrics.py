@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +20,7 @@ from pipeline.engine import Engine
 from pipeline.testing import Script, scripted_engine
 from server.app import Server, ServerSettings
 from server.limits import Limits
+from server.metrics import Metrics
 
 Samples = dict[tuple[str, ...], float]
 
@@ -114,6 +117,30 @@ async def test_what_waits_for_a_model_is_told(running: Any) -> None:
             "language-model",
             "text-to-speech",
         }
+
+
+@pytest.mark.asyncio
+async def test_how_many_a_model_is_at_together_is_told(running: Any, talk: Any) -> None:
+    async with running(scripted_engine(Script(thinking_s=600.0))) as server, talk(server) as talker:
+        for _ in range(3):
+            await talker.send("response.create", response={"conversation": "none"})
+            await talker.until("response.created")
+        told = await samples(server)
+        name, worker = "s2s_worker_batch_size", "language-model"
+        by_size = {key[1]: value for key, value in told.items() if key[0] == f"{name}_bucket" and key[2] == worker}
+        assert by_size == {"1.0": 1, "2.0": 2, "3.0": 3, "4.0": 3, "+Inf": 3}
+        assert (told[f"{name}_count", worker], told[f"{name}_sum", worker]) == (3, 1 + 2 + 3)
+        assert told[f"{name}_count", "text-to-speech"] == 0
+
+
+def test_every_metric_is_in_the_operators_table() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+    table = page.partition("## Metrics")[2].partition("\n## ")[0]
+    told = {family.name for family in text_string_to_metric_families(Metrics().text())}
+    told = {name for name in told if not name.endswith("_created")}
+    assert {
+        name.removesuffix("_total") for name in re.findall(r"`(s2s_\w+)", table.partition("Worth an alarm")[0])
+    } == told
 
 
 @pytest.mark.asyncio

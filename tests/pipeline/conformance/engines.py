@@ -123,7 +123,7 @@ def _transformers(folder: Path, *, write: str) -> Iterator[Thinking]:
 @contextmanager
 def _openai(folder: Path) -> Iterator[Thinking]:
     with chat_server() as server:
-        settings = engines.OpenAI(server.address, "small", "", 20.0, {})
+        settings = engines.OpenAI(server.address, "small", 4, "", 20.0, {})
         yield Thinking(load_language_model(settings, WeightStore()))
 
 
