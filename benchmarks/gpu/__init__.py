@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -68,7 +69,7 @@ def measure(
         context.exit(2)
     sizes, scenario = (shapes.TINY, records.TINY) if tiny else (shapes.PRODUCTION, records.PRODUCTION)
     if turns is not None:
-        scenario = records.with_turns(scenario, turns)
+        scenario = replace(scenario, turns=turns)
     machine = _machine(device, tiny)
     rows, left_out = _measured(machine, sizes, scenario, profile, weights)
     out.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from benchmarks.gpu.work import Work
@@ -59,10 +59,6 @@ class Scenario:
 
 PRODUCTION = Scenario(700, 30, 12, 12.0, 14, 12, 2048, (1, 2, 4, 8, 16, 32), 100, 50, (1, 8))
 TINY = Scenario(120, 30, 4, 2.0, 6, 4, 320, (1, 2, 4), 5, 5, (1, 2))
-
-
-def with_turns(scenario: Scenario, turns: int) -> Scenario:
-    return replace(scenario, turns=turns)
 
 
 @dataclass(frozen=True, slots=True)

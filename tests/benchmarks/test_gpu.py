@@ -88,7 +88,7 @@ def test_a_kept_prompt_is_read_from_its_new_tokens_on(monkeypatch: pytest.Monkey
     from benchmarks.gpu.records import Stopwatch
     from benchmarks.gpu.thinking import Thinking
 
-    scenario = records.with_turns(records.TINY, 5)
+    scenario = records.TINY
     thinking = Thinking(shapes.TINY.language_models["l4"], scenario, "cpu", None)
     read: list[int] = []
     plain = thinking.engine.decoding.read
