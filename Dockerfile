@@ -87,9 +87,11 @@ ENTRYPOINT ["s2s"]
 CMD ["serve", "--host", "0.0.0.0", "--log-format", "json"]
 
 # The driver is the host's, brought in by its container toolkit; CUDA's libraries are packages of Python like the rest.
+# They are torch's, of CUDA 13; with a driver too old for it the toolkit refuses to start the container, and says why.
 FROM runtime AS cuda
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    NVIDIA_REQUIRE_CUDA="cuda>=13.0" \
     S2S_PROFILE=l4
 COPY --from=cuda-packages /opt/s2s /opt/s2s
 COPY --from=weights /opt/weights /opt/weights

@@ -8,6 +8,7 @@ from benchmarks.batching import batching
 from benchmarks.clauses import clauses
 from benchmarks.crowd import crowd
 from benchmarks.end_of_turn import end_of_turn
+from benchmarks.gpu import gpu
 from benchmarks.hearing import hearing
 from benchmarks.interruptions import interruptions
 from benchmarks.leaks import leaks
@@ -24,7 +25,7 @@ def main() -> None:
     """
 
 
-for command in (tax, crowd, leaks, batching, end_of_turn, hearing, clauses, interruptions, siege):
+for command in (tax, crowd, leaks, batching, end_of_turn, hearing, clauses, interruptions, siege, gpu):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -158,6 +158,7 @@ def load_speech_to_text(settings: EngineSettings, store: WeightStore) -> SpeechT
                 padding_s=settings.padding_s,
             )
         case engines.TransformersWhisper():
+            _without_progress_bars()
             from pipeline.stt.whisper import Whisper
             from pipeline.stt.whisper.torch_network import TorchNetwork
 
@@ -200,6 +201,7 @@ def load_language_model(settings: EngineSettings, store: WeightStore) -> Languag
                 context_tokens=settings.context_tokens,
             )
         case engines.Transformers():
+            _without_progress_bars()
             from pipeline.lm.transformers import Transformers
 
             return Transformers(
@@ -243,10 +245,18 @@ def load_text_to_speech(settings: EngineSettings, store: WeightStore) -> TextToS
 
             return Espeak()
         case engines.Vits():
+            _without_progress_bars()
             from pipeline.tts.vits import Vits
 
             return Vits(find(settings.source, store), device=settings.device)
     raise _not_a("text-to-speech engine", settings)
+
+
+def _without_progress_bars() -> None:
+    """transformers draws them on standard error while it loads, which is the server's log."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
 
 
 def _not_a(what: str, settings: EngineSettings) -> TypeError:

@@ -48,7 +48,7 @@ def _by_torch() -> Gpu | str:
     if torch.version.cuda is None:
         return f"torch {torch.__version__} is built without CUDA"
     if not torch.cuda.is_available():
-        return "torch sees no GPU: is there one, and its driver?"
+        return f"torch sees no GPU: is there one, with a driver for CUDA {torch.version.cuda} or later?"
     free, total = torch.cuda.mem_get_info(0)
     return Gpu(torch.cuda.get_device_name(0), total / _GB, free / _GB)
 

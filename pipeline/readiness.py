@@ -144,8 +144,11 @@ def _weights(profile: Profile, store: WeightStore) -> Iterator[Need]:
             yield Need("weights", True, f"{source.model} {_where(True)}")
         else:
             yield _from_hub(source)
+        if source.moves:
+            yield Need("weights", True, f"{source.model} is taken at `{source.revision or 'main'}`, not a commit", _PIN)
 
 
+_PIN = "name a commit as its revision in a profile of your own: a branch may change between two pulls (docs/engines.md)"
 _PULL = "`s2s weights pull --profile NAME`"
 
 

@@ -27,7 +27,10 @@ _WORTH_COPYING = 16
 
 
 class Decoding(Protocol):
-    """A model with `conversations` slots, each for `context_tokens`. Called from one thread."""
+    """A model with `conversations` slots, each for `context_tokens`. Called from one thread.
+
+    A step costs the less, the fewer slots there are before the last that takes part in it.
+    """
 
     conversations: int
     context_tokens: int
@@ -42,6 +45,10 @@ class Decoding(Protocol):
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Have the first `length` tokens of one slot in another, too."""
+        ...
+
+    def swap(self, one: int, other: int, length: int) -> None:
+        """Exchange the first `length` tokens of two slots."""
         ...
 
 
@@ -163,14 +170,22 @@ class Batch:
             if request is None:
                 return
             if request.wanted:
-                self._begin(request, free)
+                try:
+                    self._begin(request, free)
+                except Exception as error:
+                    log.exception("the language model failed")
+                    request.put(error)
+                    for slot in free:
+                        slot.held = []
 
     def _begin(self, request: Request, free: list[_Slot]) -> None:
         # The last token is read in any case: what follows it is wanted.
         known = {slot.number: _common(slot.held, request.prompt[:-1]) for slot in self._slots}
         own = [slot for slot in free if known[slot.number] > len(slot.held) / 2]
         # Of a conversation that is not known here, the slot that nobody has used for the longest time.
-        slot = max(own, key=lambda one: known[one.number]) if own else min(free, key=lambda one: one.used)
+        chosen = max(own, key=lambda one: known[one.number]) if own else min(free, key=lambda one: one.used)
+        slot = self._to_the_front(chosen, free)
+        known[slot.number], known[chosen.number] = known[chosen.number], known[slot.number]
         kept = known[slot.number]
         donor = max(self._slots, key=lambda one: known[one.number])
         if known[donor.number] >= kept + _WORTH_COPYING:
@@ -179,6 +194,16 @@ class Batch:
             slot.held = donor.held[:kept]
         del slot.held[kept:]
         slot.request, slot.next, slot.written, slot.used = request, None, 0, next(self._times)
+
+    def _to_the_front(self, slot: _Slot, free: list[_Slot]) -> _Slot:
+        """The first free slot, with what `slot` held; which has what that one held."""
+        front = min(free, key=lambda one: one.number)
+        if front is not slot:
+            if length := max(len(front.held), len(slot.held)):
+                self._decoding.swap(front.number, slot.number, length)
+            front.held, slot.held = slot.held, front.held
+            front.used, slot.used = slot.used, front.used
+        return front
 
     def _read(self, slots: list[_Slot]) -> None:
         (slot,) = slots

@@ -7,6 +7,7 @@ What an engine needs of a machine can be told from them without loading it, whic
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
@@ -43,6 +44,11 @@ class ModelSource:
     @property
     def on_hub(self) -> bool:
         return not self.is_folder and "/" in self.model
+
+    @property
+    def moves(self) -> bool:
+        """Of the hub, at a branch and not at a commit: what it names may be another model tomorrow."""
+        return self.on_hub and not re.fullmatch("[0-9a-f]{40}", self.revision)
 
 
 @dataclass(frozen=True, slots=True)

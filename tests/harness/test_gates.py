@@ -16,6 +16,7 @@ from harness.measures.words import Errors, Words
 from harness.recording import Outcome
 from harness.results import RunHeader, TurnRow, VerdictRow
 from harness.sequential import Look
+from pipeline.profiles import profile_names
 
 HEADER = RunHeader(
     "realtime", "embedded", "recorded", "2026-11-22T12:00:00Z", judge="whisper-base 1", lm={"en": "echo"}
@@ -277,13 +278,54 @@ def test_echo_is_gated_only_where_the_server_echoes(tmp_path: Path, header: RunH
     assert reason in found.reason
 
 
-@pytest.mark.parametrize(("profile", "english"), [("embedded", 1.2), ("l4", 0.8)])
-def test_the_gates_of_the_project_load_and_name_every_language(profile: str, english: float) -> None:
+LANGUAGES = ("en", "fr", "es", "zh", "ja", "ko")
+
+
+def test_every_profile_has_limits() -> None:
+    assert gates.load().profiles.keys() == set(profile_names())
+
+
+@pytest.mark.parametrize("profile", profile_names())
+def test_the_limits_of_the_project_name_every_language_and_the_whole(profile: str) -> None:
     loaded = gates.load()
-    for language in ("en", "fr", "es", "zh", "ja", "ko"):
-        names = {limit.name for limit in loaded.limits(profile, "in-process", language)}
-        assert {"ttfa_s p50", "ttfa_s p95", "heard", "clipping"} <= names
-    assert Limit("ttfa_s", english, 0.5) in loaded.limits(profile, "in-process", "en")
+    for language in LANGUAGES:
+        names = {limit.name for limit in loaded.limits(profile, "realtime", language)}
+        assert names == {"ttfa_s p50", "ttfa_s p95", "heard", "clipping"}
+    assert {limit.name for limit in loaded.limits(profile, "realtime", "all")} == {
+        "ttfa_s p50", "ttfa_s p95", "cut_ins", "no_answers",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("profile", "english_s"), [("embedded", 1.2), ("l4", 0.8), ("l4-small", 0.7), ("openai-lm", 1.7)]
+)
+def test_english_has_a_limit_of_its_own(profile: str, english_s: float) -> None:
+    assert Limit("ttfa_s", english_s, 0.5) in gates.load().limits(profile, "realtime", "en")
+
+
+def judged(profile: str, rows: list[TurnRow]) -> tuple[set[tuple[str, str]], dict[tuple[str, str], str]]:
+    """The limits of the project for a profile, and what becomes of them when each language had these turns."""
+    header = RunHeader("realtime", profile, "recorded", "", languages=LANGUAGES)
+    played = [replace(row, language=language) for language in LANGUAGES for row in rows]
+    loaded = gates.load()
+    limits = {
+        (limit.name, scope) for scope in (*LANGUAGES, "all") for limit in loaded.limits(profile, "realtime", scope)
+    }
+    return limits, {(row.gate, row.language): row.verdict for row in gates.decide(loaded, header, played)}
+
+
+@pytest.mark.parametrize("profile", profile_names())
+def test_each_limit_of_the_project_can_turn_red_and_green(profile: str) -> None:
+    crack = Clipping((Finding("wrap-around", "fail", 0, 1.0, 65_000, 49_152, "steps"),), 1.0, 0.0, -20.0)
+    limits, bad = judged(
+        profile,
+        turns(60, 9.0, errors=9, clipping=crack)
+        + turns(40, -0.5, "cut-in", errors=9)
+        + turns(40, None, "no-answer", errors=9),
+    )
+    assert {gate: bad[gate] for gate in limits} == dict.fromkeys(limits, "fail")
+    limits, good = judged(profile, turns(60, 0.3))
+    assert {gate: good[gate] for gate in limits} == dict.fromkeys(limits, "pass")
 
 
 def test_a_share_of_none_can_be_broken_but_never_shown_to_be_kept(tmp_path: Path) -> None:

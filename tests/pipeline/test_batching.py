@@ -46,6 +46,9 @@ class Arithmetic:
     def copy(self, source: int, target: int, length: int) -> None:
         self.held[target] = self.held[source][:length]
 
+    def swap(self, one: int, other: int, length: int) -> None:
+        self.held[one], self.held[other] = self.held[other][:length], self.held[one][:length]
+
     @staticmethod
     def follows(held: Sequence[int]) -> int:
         value = 7
@@ -145,8 +148,49 @@ def test_another_conversation_does_not_take_the_slot_of_one_that_may_go_on() -> 
     network.reads.clear()
     ask(batch, [*instructions, *[3] * 60], most=2)
     finish(batch)
-    # Into the free slot, with the instructions that all have in common copied there.
-    assert network.reads == [(2, 60, 20)]
+    # Into a slot that was free, with the instructions that all have in common copied there; in front, because the
+    # other two say nothing now.
+    assert network.reads == [(0, 60, 20)]
+    assert {held[20] for held in network.held} == {1, 2, 3}
+
+
+def test_who_writes_sits_in_front_with_all_that_was_read() -> None:
+    network = Arithmetic(conversations=4)
+    batch = Batch(network)
+    prompts = [[number] * 40 for number in range(1, 5)]
+    first = [ask(batch, prompt, most=3) for prompt in prompts]
+    finish(batch)
+    answers = [list(request.tokens()) for request in first]
+    network.reads.clear()
+    third = [*prompts[2], *answers[2], 9]
+    request = ask(batch, third, most=3)
+    finish(batch)
+    assert network.reads == [(0, 2, 42)]
+    assert list(request.tokens()) == expected(third, 3)
+    first_again = [*prompts[0], *answers[0], 9]
+    both = [ask(batch, third, most=3), ask(batch, first_again, most=3)]
+    finish(batch)
+    assert [slot for slot, _, _ in network.reads] == [0, 0, 1]
+    assert [list(request.tokens()) for request in both] == [expected(third, 3), expected(first_again, 3)]
+
+
+def test_a_conversation_that_cannot_be_moved_fails_and_the_next_is_answered(caplog: pytest.LogCaptureFixture) -> None:
+    class Stuck(Arithmetic):
+        def swap(self, one: int, other: int, length: int) -> None:
+            raise RuntimeError("out of memory")
+
+    batch = Batch(Stuck())
+    for prompt in ([1] * 20, [2] * 20):
+        ask(batch, prompt, most=2)
+    finish(batch)
+    request = ask(batch, [2] * 30, most=2)
+    finish(batch)
+    with pytest.raises(LanguageModelError, match="out of memory"):
+        list(request.tokens())
+    again = ask(batch, [2] * 30, most=2)
+    finish(batch)
+    assert list(again.tokens()) == expected([2] * 30, 2)
+    assert "the language model failed" in caplog.text
 
 
 def test_a_long_prompt_is_read_in_parts_while_others_write() -> None:

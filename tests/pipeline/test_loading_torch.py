@@ -11,7 +11,8 @@ import pytest
 from pipeline.engine import Engine
 from pipeline.languages import Language
 from pipeline.lm.base import Message
-from pipeline.profiles import load_profile
+from pipeline.loading import load_language_model, load_speech_to_text, load_text_to_speech
+from pipeline.profiles import engines, load_profile
 from pipeline.weights import WeightStore
 from tests.pipeline.conformance.engines import GPU_EXTRA
 
@@ -84,3 +85,32 @@ def test_the_l4_profile_answers_when_its_models_are_small(tmp_path: Path, weight
 
     asyncio.run(main())
     assert any(what.startswith("language model: ") for what in loaded)
+
+
+@pytest.mark.parametrize("stage", ["whisper", "llama", "vits"])
+def test_nothing_is_drawn_into_the_log_of_a_server(
+    stage: str, tmp_path: Path, weights: WeightStore, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from transformers.utils import logging
+
+    from tests.pipeline.conformance import tiny
+
+    folder = str(tmp_path)
+    match stage:
+        case "whisper":
+            tiny.write_whisper(tmp_path, weights.path("whisper-base") / "tokenizer.json")
+        case "llama":
+            tiny.write_llama(tmp_path)
+        case "vits":
+            tiny.write_vits(tmp_path)
+    logging.enable_progress_bar()
+    capfd.readouterr()
+    match stage:
+        case "whisper":
+            load_speech_to_text(engines.TransformersWhisper(folder, "", "cpu", "float32", 8.0, 2.0), weights)
+        case "llama":
+            settings = engines.Transformers(folder, "", False, "cpu", "float32", 1, 64, cuda_graphs=False)
+            load_language_model(settings, weights)
+        case "vits":
+            load_text_to_speech(engines.Vits(folder, "", "cpu"), weights)
+    assert "Loading weights" not in capfd.readouterr().err

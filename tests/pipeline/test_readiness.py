@@ -121,3 +121,19 @@ def test_this_machine_can_be_looked_at() -> None:
     assert machine.memory_gb > 0
     assert machine.cores > 0
     assert (machine.gpu is None) == bool(machine.no_gpu)
+
+
+@pytest.mark.parametrize("revision", ["main", "", "v1.0", "41f01f3"])
+def test_a_model_that_is_not_pinned_is_told_of(revision: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_x")
+    monkeypatch.setattr(hub, "cached", lambda source: tmp_path)
+    profile = load_profile("l4")
+    vits = replace(profile.engines["mms-tts-kor"], revision=revision)  # type: ignore[call-arg]  # it has one
+    told = needs(replace(profile, engines={**profile.engines, "mms-tts-kor": vits}), L4, WeightStore(tmp_path))
+    (need,) = [need for need in told if "not a commit" in need.found]
+    assert need.met
+    assert need.found == f"facebook/mms-tts-kor is taken at `{revision or 'main'}`, not a commit"
+    assert "name a commit" in need.remedy
+    pinned = replace(vits, revision="0" * 40)  # type: ignore[call-arg]  # it has one
+    told = needs(replace(profile, engines={**profile.engines, "mms-tts-kor": pinned}), L4, WeightStore(tmp_path))
+    assert not [need for need in told if "not a commit" in need.found]

@@ -21,7 +21,11 @@ from pipeline.stopping import Stop
 
 
 class Transformers:
-    """Greedy, by the model's own chat template. Satisfies `pipeline.lm.base.LanguageModel`."""
+    """Greedy, by the model's own chat template. Satisfies `pipeline.lm.base.LanguageModel`.
+
+    Attributes:
+        decoding: what computes; for who measures it while nobody asks for a reply.
+    """
 
     def __init__(
         self,
@@ -58,10 +62,10 @@ class Transformers:
         self._special = frozenset(self._tokenizer.all_special_ids) - {
             self._tokenizer.convert_tokens_to_ids(LLAMA.opens)
         }
-        decoding = TorchDecoding(
+        self.decoding = TorchDecoding(
             network, conversations=conversations, context_tokens=context_tokens, cuda_graphs=cuda_graphs
         )
-        self._batch = Batch(decoding)
+        self._batch = Batch(self.decoding)
         threading.Thread(target=self._batch.run, name="language-model-batch", daemon=True).start()
 
     def reply(

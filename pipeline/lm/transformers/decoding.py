@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+
+from pipeline.lm.transformers.cache import Cache, View
+from pipeline.lm.transformers.networks import runner
 
 _SHORTEST_VIEW = 256
 
@@ -13,9 +16,9 @@ _SHORTEST_VIEW = 256
 class TorchDecoding:
     """Satisfies `pipeline.lm.batching.Decoding`.
 
-    A step runs all slots, in use or not: the weights, which are read once for all, are what it costs. So its shapes are
-    always the same but for how much of the cache is looked at, in powers of two; on a GPU each is recorded once as a
-    CUDA graph and replayed.
+    A step reads the weights once for all slots that it runs, and their keys and values. It runs the first slots up to
+    the last in use, and looks at the first places up to the last in use, both in powers of two: on a GPU each of these
+    shapes is recorded once as a CUDA graph and replayed.
     """
 
     def __init__(self, network: Any, *, conversations: int, context_tokens: int, cuda_graphs: bool) -> None:
@@ -28,133 +31,88 @@ class TorchDecoding:
             raise ValueError(f"{type(network).__name__} has layers of {sorted(other)}; only full attention is served")
         self.conversations = conversations
         self.context_tokens = context_tokens
-        self._network = network
         self._device = network.device
-        # One place more: there the slots that are not in use read what nobody looks at.
-        self._cache = _Cache(config, conversations, context_tokens + 1, network.dtype, network.device)
-        self._tokens = torch.zeros((conversations, 1), dtype=torch.long, device=network.device)
-        self._places = torch.full((conversations, 1), context_tokens, dtype=torch.long, device=network.device)
-        self._rows = torch.arange(conversations, device=network.device)[:, None]
-        views = [_SHORTEST_VIEW]
-        while views[-1] < context_tokens:
-            views.append(2 * views[-1])
-        self._steps: dict[int, Callable[[], torch.Tensor]] = {}
-        for length in (min(view, context_tokens) for view in views):
-            step = self._step_within(length)
-            self._steps[length] = _recorded(step) if cuda_graphs and self._device.type == "cuda" else step
+        self._run = runner(network)
+        self._cache = Cache(config, conversations, context_tokens, network.dtype, network.device)
+        on_gpu = self._device.type == "cuda"
+        # Tokens and places of all slots: written here, and brought there in one copy.
+        self._told = torch.zeros((2, conversations, 1), dtype=torch.long, pin_memory=on_gpu)
+        self._fed = torch.zeros((2, conversations, 1), dtype=torch.long, device=self._device)
+        record = _recorder() if cuda_graphs and on_gpu else lambda step: step
+        with torch.inference_mode():
+            # The largest first: the memory of one graph is used again by those that need no more.
+            self._steps = {
+                (slots, length): record(self._step_of(slots, length))
+                for slots in sorted(_doubled(1, conversations), reverse=True)
+                for length in sorted(_doubled(_SHORTEST_VIEW, context_tokens), reverse=True)
+            }
 
     @torch.inference_mode()
     def read(self, slot: int, tokens: Sequence[int], before: int) -> int:
         """See `Decoding`."""
-        places = torch.arange(before, before + len(tokens), device=self._device)[None]
-        row = torch.tensor([[slot]], device=self._device)
-        view = self._cache.view(row, slice(slot, slot + 1), places, before + len(tokens))
-        told = torch.tensor([list(tokens)], device=self._device)
-        return int(self._run(told, places, view)[0])
+        told, places = torch.tensor(
+            [[[*tokens]], [[*range(before, before + len(tokens))]]], device=self._device
+        ).unbind()
+        view = View(self._cache, slice(slot, slot + 1), places, before + len(tokens))
+        return int(self._run(told, places, view).argmax(dim=-1)[0])
 
     @torch.inference_mode()
     def step(self, fed: Sequence[tuple[int, int, int]]) -> list[int]:
         """See `Decoding`."""
-        tokens = torch.zeros_like(self._tokens, device="cpu")
-        places = torch.full_like(self._places, self.context_tokens, device="cpu")
+        self._told[0], self._told[1] = 0, self._cache.spare
         for slot, token, before in fed:
-            tokens[slot], places[slot] = token, before
-        self._tokens.copy_(tokens)
-        self._places.copy_(places)
+            self._told[0, slot], self._told[1, slot] = token, before
+        self._fed.copy_(self._told, non_blocking=True)
+        last = max(slot for slot, _, _ in fed) + 1
         seen = max(before for _, _, before in fed) + 1
-        step = next(step for length, step in self._steps.items() if length >= seen)
-        best = step().tolist()
+        shape = min(shape for shape in self._steps if shape[0] >= last and shape[1] >= seen)
+        best = self._steps[shape]().tolist()
         return [best[slot] for slot, _, _ in fed]
 
     def copy(self, source: int, target: int, length: int) -> None:
         """See `Decoding`."""
         self._cache.copy(source, target, length)
 
-    def _step_within(self, length: int) -> Callable[[], torch.Tensor]:
-        view = self._cache.view(self._rows, slice(None), self._places, length)
-        return lambda: self._run(self._tokens, self._places, view)
+    def swap(self, one: int, other: int, length: int) -> None:
+        """See `Decoding`."""
+        self._cache.swap(one, other, length)
 
-    def _run(self, tokens: torch.Tensor, places: torch.Tensor, view: _View) -> torch.Tensor:
-        """The likeliest token after the last of each row."""
-        seen = torch.arange(view.length, device=self._device)[None, None, None, :] <= places[:, None, :, None]
-        told = self._network(
-            input_ids=tokens,
-            attention_mask=seen,
-            position_ids=places,
-            cache=view,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        best: torch.Tensor = told.logits[:, -1].argmax(dim=-1)
-        return best
+    def _step_of(self, slots: int, length: int) -> Callable[[], torch.Tensor]:
+        tokens, places = self._fed[:, :slots].unbind()
+        view = View(self._cache, slice(0, slots), places, length)
+        return lambda: self._run(tokens, places, view).argmax(dim=-1)
 
 
-class _Cache:
-    """Keys and values of every layer: (slots, heads, places, width)."""
-
-    def __init__(self, config: Any, slots: int, places: int, dtype: torch.dtype, device: torch.device) -> None:
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape = (slots, config.num_key_value_heads, places, width)
-        layers = range(config.num_hidden_layers)
-        self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in layers]
-        self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in layers]
-
-    def view(self, rows: torch.Tensor, slots: slice, places: torch.Tensor, length: int) -> _View:
-        return _View(self, rows, slots, places, length)
-
-    @torch.inference_mode()
-    def copy(self, source: int, target: int, length: int) -> None:
-        for kept in (*self.keys, *self.values):
-            kept[target, :, :length] = kept[source, :, :length]
+def _doubled(first: int, most: int) -> Iterator[int]:
+    """`first`, twice that, and so on, the last of them `most`."""
+    while first < most:
+        yield first
+        first *= 2
+    yield most
 
 
-class _View:
-    """What one run sees of the cache, in the place of a `transformers.Cache`: `slots`, up to `length`.
+def _recorder() -> Callable[[Callable[[], torch.Tensor]], Callable[[], torch.Tensor]]:
+    """Makes CUDA graphs of steps: their hundreds of kernels are started by one call.
 
-    Args:
-        rows: the slots as a column, int64, shape (slots, 1).
-        places: where each row's tokens come, int64, shape (slots, tokens).
+    All have one memory to work in: no two are replayed at once, and what one says is read before the next is.
     """
+    pool = torch.cuda.graph_pool_handle()
 
-    is_compileable = False
-
-    def __init__(self, cache: _Cache, rows: torch.Tensor, slots: slice, places: torch.Tensor, length: int) -> None:
-        self.length = length
-        self._cache = cache
-        self._rows = rows
-        self._slots = slots
-        self._places = places
-
-    def update(
-        self, keys: torch.Tensor, values: torch.Tensor, layer: int, *_: Any, **__: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Take the keys and values of the new tokens, (slots, heads, tokens, width); give those that are seen."""
-        seen = []
-        for kept, new in ((self._cache.keys[layer], keys), (self._cache.values[layer], values)):
-            kept[self._rows, :, self._places] = new.transpose(1, 2)
-            seen.append(kept[self._slots, :, : self.length])
-        return seen[0], seen[1]
-
-    def get_seq_length(self, layer: int = 0) -> int:
-        """Nobody needs it: places and mask are given."""
-        return 0
-
-
-def _recorded(step: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
-    """The same step as a CUDA graph: its hundreds of kernels are started by one call."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.inference_mode():
+    def recorded(step: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(2):  # what is set up on first use must not be recorded
                 step()
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, pool=pool):
             result = step()
 
-    def replay() -> torch.Tensor:
-        graph.replay()
-        return result
+        def replay() -> torch.Tensor:
+            graph.replay()
+            return result
 
-    return replay
+        return replay
+
+    return recorded
