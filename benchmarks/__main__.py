@@ -10,6 +10,7 @@ from benchmarks.end_of_turn import end_of_turn
 from benchmarks.hearing import hearing
 from benchmarks.interruptions import interruptions
 from benchmarks.leaks import leaks
+from benchmarks.micro.command import micro
 from benchmarks.siege import siege
 from benchmarks.tax import tax
 
@@ -23,7 +24,7 @@ def main() -> None:
     """
 
 
-for command in (tax, crowd, leaks, end_of_turn, hearing, clauses, interruptions, siege):
+for command in (tax, crowd, leaks, end_of_turn, hearing, clauses, interruptions, micro, siege):
     main.add_command(command)
 
 if __name__ == "__main__":
