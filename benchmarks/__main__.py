@@ -12,6 +12,7 @@ from benchmarks.gpu import gpu
 from benchmarks.hearing import hearing
 from benchmarks.interruptions import interruptions
 from benchmarks.leaks import leaks
+from benchmarks.micro.command import micro
 from benchmarks.siege import siege
 from benchmarks.tax import tax
 
@@ -25,7 +26,7 @@ def main() -> None:
     """
 
 
-for command in (tax, crowd, leaks, batching, end_of_turn, hearing, clauses, interruptions, siege, gpu):
+for command in (tax, micro, crowd, leaks, batching, end_of_turn, hearing, clauses, interruptions, siege, gpu):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import types
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
@@ -76,7 +77,7 @@ def _decode_dataclass(expected: Any, value: object, where: str) -> Any:
     fields = dataclasses.fields(expected)
     if unknown := sorted(set(value) - {field.name for field in fields}):
         raise LineError(f"{where}: unknown field {unknown[0]!r:.60}")
-    hints = get_type_hints(expected)
+    hints = _hints(expected)
     given = {
         field.name: _decode(hints[field.name], value[field.name], f"{where}.{field.name}")
         for field in fields
@@ -86,6 +87,12 @@ def _decode_dataclass(expected: Any, value: object, where: str) -> Any:
     if missing := [field.name for field in required if field.name not in given]:
         raise LineError(f"{where}: the field {missing[0]!r} is missing")
     return expected(**given)
+
+
+@cache
+def _hints(record: type) -> dict[str, Any]:
+    """The declared types of its fields, which are read from their source text each time that they are asked for."""
+    return get_type_hints(record)
 
 
 def _decode_optional(arguments: tuple[Any, ...], value: object, where: str) -> Any:

@@ -3,123 +3,106 @@
 The suites in harness/suites play each clip once a session and share its recording. They take minutes of real time, so
 a plain `pytest` leaves them out and says so. What they measured is written as the same report as `s2s gate` writes.
 
-Registered by the root conftest.py; elsewhere by `-p harness.plugin --pyargs harness.suites`.
+A project asks for it by name in its root conftest.py, and says what is under test by options or by a `target` fixture
+of its own (docs/own-endpoint.md):
+
+    pytest_plugins = ["harness.plugin"]
+
+It is no `pytest11` entry point: that would be imported by every pytest of the environment, for half a second, and give
+options and markers to projects that never asked for them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
-import os
 import re
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from harness import history, results
-from harness.fixtures import LANGUAGES, Fixture
-from harness.limits import ALL, DEFAULT_PATH
+from harness import fixtures, history, pytest_options, results
+from harness.fixtures import Fixture
+from harness.limits import ALL
+from harness.pytest_options import OptionError
 from harness.reports.terminal import print_summary
 from harness.results import Family, TurnRow, VerdictRow
-from harness.run import START_ERRORS, Run, RunSettings, choose, default_folder, open_run, parse_languages
-from harness.sequential import BudgetError, parse_budget
-from harness.targets import TARGET_NAMES, infer_target
+from harness.run import START_ERRORS, Run, RunSettings, choose, open_run
+from harness.sequential import BudgetError
+from harness.targets import TARGET_NAMES, Target
 
-MARKERS = {
-    "latency": "how long the caller waits; plays clips in real time",
-    "wer": "whether the caller was understood; plays clips in real time",
-    "clipping": "whether the reply is safe for a loudspeaker; plays clips in real time",
-    "models": "needs the real weights",
+SUITES = {
+    "latency": "how long the caller waits",
+    "wer": "whether the caller was understood",
+    "clipping": "whether the reply is safe for a loudspeaker",
 }
-SUITES = ("latency", "wer", "clipping")
+"""Marker to what its tests find out."""
 SUITES_FOLDER = Path(__file__).parent / "suites"
 
 LEFT_OUT = 'the gate\'s suites were left out (they play minutes of audio): pytest -m "latency or wer or clipping"'
+SIDE_BY_SIDE = (
+    "the gate does not run under pytest-xdist: a clip is played in real time, and whatever runs beside it on this "
+    "machine, or talks to the server meanwhile, adds to the latency that is measured; add -n 0"
+)
+
+_ASKED_FOR = re.compile(rf"(?<!not )\b({'|'.join(SUITES)})\b")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("s2s-gate", "the speech-to-speech gate")
-    group.addoption(
-        "--endpoint", metavar="URL", help="a running server, ws:// or wss://; without it: the cascade in this process"
-    )
-    group.addoption(
-        "--target", choices=TARGET_NAMES, help="how to reach it; default: /ws in the URL is endpoint, else realtime"
-    )
-    group.addoption("--language", default=",".join(LANGUAGES), help="codes, separated by commas; default: %(default)s")
-    group.addoption(
-        "--tier", choices=("auto", "recorded", "synthetic"), default="auto", help="which clips; default: %(default)s"
-    )
-    group.addoption("--limit", type=int, help="at most so many clips a language")
-    group.addoption(
-        "--budget",
-        metavar="TIME",
-        help="go on playing up to so long (90s, 10m, 1h) while a limit is undecided; default: each clip once",
-    )
-    group.addoption("--report", type=Path, metavar="DIR", help="folder of the report; default: reports/TIME-TARGET")
-    group.addoption("--gates", type=Path, default=DEFAULT_PATH, metavar="FILE", help="a file of limits of your own")
-    group.addoption("--profile", help="whose limits apply; default: what the server says it runs, else embedded")
-    group.addoption(
-        "--judge", choices=("whisper-base", "none"), default="whisper-base", help="what listens to the replies"
-    )
-    group.addoption(
-        "--token-env",
-        default="S2S_TOKEN",
-        metavar="NAME",
-        help="the environment variable that holds the server's token",
-    )
+    pytest_options.add(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for marker, meaning in MARKERS.items():
-        config.addinivalue_line("markers", f"{marker}: {meaning}")
+    for suite, meaning in SUITES.items():
+        config.addinivalue_line(
+            "markers",
+            f"{suite}: {meaning}. Plays clips into a server in real time, so it runs only when asked for: "
+            f"pytest -m {suite} --endpoint ws://127.0.0.1:8080/v1/realtime",
+        )
     if not _suites_wanted(config):
         return
-    if config.getoption("numprocesses", None):
-        raise pytest.UsageError(
-            "the gate's suites cannot run with -n: clips played side by side distort each other's latency"
-        )
+    if _is_distributed(config):
+        raise pytest.UsageError(SIDE_BY_SIDE)
     try:
-        target = config.getoption("--target") or infer_target(config.getoption("--endpoint"))
-        judge, budget = config.getoption("--judge"), config.getoption("--budget")
-        settings = RunSettings(
-            folder=config.getoption("--report") or default_folder(target),
-            target=target,
-            endpoint=config.getoption("--endpoint"),
-            token=os.environ.get(config.getoption("--token-env")),
-            languages=parse_languages(config.getoption("--language")),
-            tier=config.getoption("--tier"),
-            limit=config.getoption("--limit"),
-            gates=config.getoption("--gates"),
-            judge=None if judge == "none" else judge,
-            profile=config.getoption("--profile"),
-            budget_s=parse_budget(budget) if budget else None,
-            history=history.FILE,
-        )
+        settings = replace(pytest_options.settings_of(config), history=history.FILE)
         config.stash[_GATE] = GateSession(settings, choose(settings), _teller(config))
-    except (*START_ERRORS, BudgetError) as error:
+    except (*START_ERRORS, BudgetError, OptionError) as error:
         raise pytest.UsageError(str(error)) from error
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    if _GATE in config.stash or SUITES_FOLDER not in (collection_path, *collection_path.parents):
-        return None
-    config.stash[_LEFT_OUT] = True
-    return True
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    gate = config.stash.get(_GATE, None)
+    if gate is None:
+        return []
+    into = gate.settings.endpoint or gate.settings.target
+    return [f"gate: {len(gate.clips)} clips ({fixtures.describe(gate.clips)}) into {into}"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     gate = metafunc.config.stash.get(_GATE, None)
-    if gate is None or not any(metafunc.definition.get_closest_marker(suite) for suite in SUITES):
+    if gate is None or not _is_of_a_suite(metafunc.definition):
         return
     if "clip" in metafunc.fixturenames:
-        ids = [f"{clip.id}-{gate.settings.target}" for clip in gate.clips]
+        ids = [f"{clip.id}[{gate.settings.target}]" for clip in gate.clips]
         metafunc.parametrize("clip", gate.clips, ids=ids)
     if "gated_language" in metafunc.fixturenames:
         metafunc.parametrize("gated_language", [*gate.settings.languages, ALL])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without a gate, whatever plays clips is left out: the suites, and a project's own tests that share its marks."""
+    if _GATE in config.stash:
+        return
+    left_out = [item for item in items if _is_of_a_suite(item) and "gate" in getattr(item, "fixturenames", ())]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+        config.stash[_LEFT_OUT] = True
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -133,6 +116,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if gate := session.config.stash.get(_GATE, None):
         gate.close()
+    output = getattr(session.config, "workeroutput", None)  # of a worker of pytest-xdist, which has no terminal
+    if output is not None:
+        output[_LEFT_OUT_OF_WORKER] = _LEFT_OUT in session.config.stash
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """A hook of pytest-xdist: what a worker left out, its controller says."""
+    if getattr(node, "workeroutput", {}).get(_LEFT_OUT_OF_WORKER):
+        node.config.stash[_LEFT_OUT] = True  # type: ignore[attr-defined]  # pytest-xdist may not be installed
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
@@ -151,15 +144,38 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(scope="session")
-def gate(request: pytest.FixtureRequest) -> GateSession:
-    """The session that plays each clip once."""
-    return request.config.stash[_GATE]
+def gate_settings(request: pytest.FixtureRequest) -> RunSettings:
+    """What the options ask for, wherever each was given: the endpoint's address, the token."""
+    return request.config.stash[_GATE].settings
+
+
+@pytest.fixture(scope="session")
+def target() -> Target | None:
+    """The server under test: the one that --endpoint and --target name, unless a project has a fixture of this name."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def gate(request: pytest.FixtureRequest, target: Target | None) -> GateSession:
+    """The session that plays each clip once, into the target."""
+    session = request.config.stash[_GATE]
+    session.aim(target)
+    return session
 
 
 @pytest.fixture
-def turn(gate: GateSession, clip: Fixture) -> TurnRow:
-    """What was measured when the clip was played."""
-    return gate.turn(clip)
+def turn(gate: GateSession, clip: Fixture, record_property: Callable[[str, object], None]) -> TurnRow:
+    """What was measured when the clip was played; its figures are properties of the test, in --junit-xml too."""
+    row = gate.turn(clip)
+    record_property("outcome", row.outcome)
+    for name in ("ttfa_s", "first_byte_s"):
+        record_property(name, getattr(row.latency, name))
+    if row.heard:
+        record_property("heard_errors", row.heard.counts.errors)
+        record_property("heard_units", row.heard.counts.units)
+    if row.clipping:
+        record_property("clipping_findings", len(row.clipping.findings))
+    return row
 
 
 class GateSession:
@@ -179,10 +195,33 @@ class GateSession:
         self._on_progress = on_progress
         self._runner = asyncio.Runner()
         self._stack = AsyncExitStack()
+        self._target: Target | None = None
         self._run: Run | None = None
         self._failure: BaseException | None = None
         self._rows: dict[str, TurnRow] = {}
         self._decided = False
+
+    def aim(self, target: Target | None) -> None:
+        """Play into this target, whose name the session's tests already bear; None for the one that the options name.
+
+        It fails the running test if that is not so.
+        """
+        name = self.settings.target or ""
+        if target is None and name not in TARGET_NAMES:
+            pytest.fail(
+                f"there is no target {name!r}: choose {', '.join(TARGET_NAMES)}, or give it by a session-scoped "
+                "fixture `target` of your own",
+                pytrace=False,
+            )
+        if target is not None and target.name != name:
+            pytest.fail(
+                f"the fixture `target` gives {target.name!r}, and this session was collected for {name!r}: "
+                f"write `s2s_target = {target.name}` into the ini file, or add --target {target.name}",
+                pytrace=False,
+            )
+        if self._run and target is not self._target:
+            pytest.fail("one session plays into one target; run pytest once for each", pytrace=False)
+        self._target = target
 
     def turn(self, clip: Fixture) -> TurnRow:
         """Play a clip, or give what was measured when it was."""
@@ -207,9 +246,14 @@ class GateSession:
     def played(self) -> bool:
         return self._run is not None
 
-    def check(self, family: Family, language: str) -> None:
-        """Fail the running test unless every limit that is gated passes; skip it, with the reason, if none is."""
+    def check(self, family: Family, language: str, record: Callable[[str, object], None]) -> None:
+        """Fail the running test unless every limit that is gated passes; skip it, with the reason, if none is.
+
+        Each limit's verdict is recorded as a property of the test: `record` is pytest's `record_property`.
+        """
         found = self.verdicts(family, language)
+        for row in found:
+            record(row.gate, f"{row.verdict}: {row.reason}")
         gated = [row for row in found if row.verdict != "not gated"]
         if broken := [f"{row.verdict}: {row.gate}: {row.reason}" for row in gated if row.verdict != "pass"]:
             pytest.fail("\n".join(broken), pytrace=False)
@@ -240,12 +284,13 @@ class GateSession:
             pass
 
     async def _open(self) -> Run:
-        context = open_run(self.settings, self.planned, on_progress=self._on_progress)
+        context = open_run(self.settings, self.planned, target=self._target, on_progress=self._on_progress)
         return await self._stack.enter_async_context(context)
 
 
 _GATE = pytest.StashKey[GateSession]()
 _LEFT_OUT = pytest.StashKey[bool]()
+_LEFT_OUT_OF_WORKER = "s2s_left_out"
 
 
 def _teller(config: pytest.Config) -> Callable[[str], None]:
@@ -260,9 +305,18 @@ def _teller(config: pytest.Config) -> Callable[[str], None]:
     return tell
 
 
+def _is_of_a_suite(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(suite) for suite in SUITES)
+
+
+def _is_distributed(config: pytest.Config) -> bool:
+    """Whether tests run in other processes, side by side (`-n 2`, `--tx`), or this is one of them."""
+    return hasattr(config, "workerinput") or any(config.getoption(name, None) for name in ("numprocesses", "tx"))
+
+
 def _suites_wanted(config: pytest.Config) -> bool:
     """By a marker in -m, or by a path into the suites."""
-    if re.search(rf"\b({'|'.join(SUITES)})\b", config.getoption("markexpr", "")):
+    if _ASKED_FOR.search(config.getoption("markexpr", "")):
         return True
     paths = (
         config.invocation_params.dir / str(argument).partition("::")[0] for argument in config.invocation_params.args

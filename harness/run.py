@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -20,7 +20,7 @@ from client.connection import say_nothing
 from client.play import LIMIT_S, Clock, LoopClock
 from harness import baseline, fixtures, gates, history, judge, machine, reports, results, sequential
 from harness.baseline import Baseline, BaselineError
-from harness.fixtures import LANGUAGES, Fixture, FixtureError, ManifestError, TierChoice
+from harness.fixtures import LANGUAGES, MANIFEST, Fixture, FixtureError, ManifestError, TierChoice
 from harness.gates import Gates, GatesError
 from harness.judge import Judge, JudgeUnavailable
 from harness.limits import ALL, DEFAULT_PATH
@@ -31,7 +31,7 @@ from harness.reports import TrendPoint
 from harness.results import ResultsWriter, RunHeader, TurnRow, VerdictRow
 from harness.scoring import score_turn
 from harness.sequential import Look
-from harness.targets import TargetName, open_target
+from harness.targets import open_target
 from harness.targets.base import Target, UnavailableError
 
 DEFAULT_PROFILE = "embedded"
@@ -58,12 +58,14 @@ class RunSettings:
 
     Attributes:
         folder: where the report goes.
-        target: inferred from `endpoint` if None.
+        target: inferred from `endpoint` if None; the name of one that is handed over, otherwise.
         endpoint: address of the server under test; None for the cascade in this process.
         token: bearer token.
         languages: codes.
         tier: which fixtures; `auto` takes a language's recordings where there are any.
         limit: at most so many fixtures a language.
+        manifest: what describes the fixtures.
+        audio: the folder of their files; None for where those of the gate's own manifest are.
         gates: the file of limits.
         judge: the recogniser that listens to the replies; None for no such figures.
         profile: whose limits apply; None for what the server says it runs.
@@ -77,12 +79,14 @@ class RunSettings:
     """
 
     folder: Path
-    target: TargetName | None = None
+    target: str | None = None
     endpoint: str | None = None
     token: str | None = field(default=None, repr=False)
     languages: tuple[str, ...] = LANGUAGES
     tier: TierChoice = "auto"
     limit: int | None = None
+    manifest: Path = MANIFEST
+    audio: Path | None = None
     gates: Path = DEFAULT_PATH
     judge: str | None = None
     profile: str | None = None
@@ -117,11 +121,16 @@ def choose(settings: RunSettings) -> list[Fixture]:
         FixtureError: there are none.
         ManifestError: the manifest cannot be read.
     """
-    found = fixtures.available(settings.tier, settings.languages, settings.limit)
+    clips = fixtures.load_manifest(settings.manifest)
+    found = fixtures.available(settings.tier, settings.languages, settings.limit, clips=clips, folder=settings.audio)
     if not found:
+        remedy = (
+            f"their files belong into {settings.audio}, each with the checksum of {settings.manifest}"
+            if settings.audio
+            else "`s2s fixtures list` shows what there is, `s2s fixtures pull` brings the recordings"
+        )
         raise FixtureError(
-            f"no clips for the languages {', '.join(settings.languages)} in tier {settings.tier}; `s2s fixtures list` "
-            "shows what there is, `s2s fixtures pull` brings the recordings"
+            f"no clips for the languages {', '.join(settings.languages)} in tier {settings.tier}; {remedy}"
         )
     by_language = [[clip for clip in found if clip.language == language] for language in settings.languages]
     return [clip for clip in chain.from_iterable(zip_longest(*by_language)) if clip is not None]
@@ -129,13 +138,18 @@ def choose(settings: RunSettings) -> list[Fixture]:
 
 @asynccontextmanager
 async def open_run(
-    settings: RunSettings, planned: Sequence[Fixture], *, on_progress: Callable[[str], None] = say_nothing
+    settings: RunSettings,
+    planned: Sequence[Fixture],
+    *,
+    target: Target | None = None,
+    on_progress: Callable[[str], None] = say_nothing,
 ) -> AsyncIterator[Run]:
     """A run; leaving it decides, and writes the reports, whatever happened inside.
 
     Args:
         settings: what to run.
         planned: the fixtures that are to be played; a run that leaves some out is not a pass.
+        target: the server under test, where somebody else has opened it and closes it; else by the settings.
         on_progress: told what is loaded or waited for.
 
     Raises (on entering):
@@ -149,13 +163,18 @@ async def open_run(
     if settings.judge:
         on_progress(f"loading the judge, {settings.judge}")
     listener = await asyncio.to_thread(judge.load, settings.judge) if settings.judge else None
-    async with open_target(settings.target, settings.endpoint, token=settings.token, on_progress=on_progress) as target:
-        header = _header(settings, planned, target, await target.describe(), listener)
+    opening = (
+        nullcontext(target)
+        if target
+        else open_target(settings.target, settings.endpoint, token=settings.token, on_progress=on_progress)
+    )
+    async with opening as server:
+        header = _header(settings, planned, server, await server.describe(), listener)
         before = baseline.find(header, settings.baseline, force=settings.force) if settings.baseline else None
         try:
             with ResultsWriter(settings.folder, header, settings.gates) as writer:
                 (settings.folder / sequential.FILE_NAME).unlink(missing_ok=True)
-                run = Run(settings, target, header, planned, writer, limits, listener, before)
+                run = Run(settings, server, header, planned, writer, limits, listener, before)
                 try:
                     yield run
                 finally:

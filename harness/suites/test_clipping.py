@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from harness.plugin import GateSession
@@ -16,5 +18,5 @@ def test_clipping(turn: TurnRow) -> None:
     assert not bad, "; ".join(f"{f.check} at {f.at_ms:.0f} ms: {f.value:g} {f.unit}, limit {f.limit:g}" for f in bad)
 
 
-def test_clipping_gate(gate: GateSession, gated_language: str) -> None:
-    gate.check("clipping", gated_language)
+def test_clipping_gate(gate: GateSession, gated_language: str, record_property: Callable[[str, object], None]) -> None:
+    gate.check("clipping", gated_language, record_property)

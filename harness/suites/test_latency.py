@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from harness.plugin import GateSession
@@ -15,5 +17,5 @@ def test_latency(turn: TurnRow) -> None:
     assert turn.outcome in ("answered", "cut-in"), turn.error or "no reply within the limit"
 
 
-def test_latency_gate(gate: GateSession, gated_language: str) -> None:
-    gate.check("latency", gated_language)
+def test_latency_gate(gate: GateSession, gated_language: str, record_property: Callable[[str, object], None]) -> None:
+    gate.check("latency", gated_language, record_property)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from harness.plugin import GateSession
@@ -18,5 +20,5 @@ def test_wer(turn: TurnRow, gate: GateSession) -> None:
     assert turn.heard.hypothesis.strip(), "the server heard no words"
 
 
-def test_wer_gate(gate: GateSession, gated_language: str) -> None:
-    gate.check("words", gated_language)
+def test_wer_gate(gate: GateSession, gated_language: str, record_property: Callable[[str, object], None]) -> None:
+    gate.check("words", gated_language, record_property)

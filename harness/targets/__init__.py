@@ -1,4 +1,8 @@
-"""The servers the harness knows how to drive: `open_target` picks one."""
+"""The servers the harness knows how to drive: `open_target` picks one.
+
+A server that speaks another protocol is driven by a `Target` of whoever runs it, made of what is exported here:
+docs/own-endpoint.md.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,38 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Literal, TypeAlias, get_args
 
-from client.connection import say_nothing
+from client.connection import DisconnectedError, say_nothing
 from client.endpoint import is_endpoint_url
-from harness.targets.base import Target, UnavailableError
+from harness.targets.base import (
+    Failed,
+    Heard,
+    ReplyAudio,
+    ReplyEnded,
+    ServerEvent,
+    Session,
+    Spoken,
+    Target,
+    UnavailableError,
+)
 from harness.targets.endpoint import EndpointTarget
 from harness.targets.realtime import RealtimeTarget
+
+__all__ = [
+    "TARGET_NAMES",
+    "DisconnectedError",
+    "Failed",
+    "Heard",
+    "ReplyAudio",
+    "ReplyEnded",
+    "ServerEvent",
+    "Session",
+    "Spoken",
+    "Target",
+    "TargetName",
+    "UnavailableError",
+    "infer_target",
+    "open_target",
+]
 
 TargetName: TypeAlias = Literal["in-process", "realtime", "endpoint"]
 TARGET_NAMES: tuple[TargetName, ...] = get_args(TargetName)
@@ -32,7 +63,7 @@ def infer_target(endpoint: str | None) -> TargetName:
 
 @asynccontextmanager
 async def open_target(
-    name: TargetName | None,
+    name: str | None,
     endpoint: str | None,
     *,
     token: str | None = None,
@@ -41,16 +72,18 @@ async def open_target(
     """A server under test, for as long as the context lasts.
 
     Args:
-        name: which one; inferred from `endpoint` if None.
+        name: one of `TARGET_NAMES`; inferred from `endpoint` if None.
         endpoint: its address; none for `in-process`.
         token: bearer token.
         on_progress: told what is loaded or waited for, in words fit for a progress line.
 
     Raises (on entering):
-        UnavailableError: it cannot be had: no address, a wrong one, or the embedded server's packages or weights are
-            missing. An address at which nothing listens is found out by `Target.connect`.
+        UnavailableError: it cannot be had: no such target, no address, a wrong one, or the embedded server's packages
+            or weights are missing. An address at which nothing listens is found out by `Target.connect`.
     """
     name = name or infer_target(endpoint)
+    if name not in TARGET_NAMES:
+        raise UnavailableError(f"there is no target {name!r}; choose {', '.join(TARGET_NAMES)}")
     if name == "in-process":
         if endpoint is not None:
             raise UnavailableError(

@@ -23,21 +23,25 @@ __all__ = [
 
 
 class Target(Protocol):
-    """A server under test."""
+    """A server under test.
+
+    Whatever has these five is one, without deriving from anything: docs/own-endpoint.md makes one for a server of
+    another protocol. All conversations of a run are held in one event loop, one after the other.
+    """
 
     @property
     def name(self) -> str:
-        """How it is reached: `in-process`, `realtime` or `endpoint`."""
+        """How it is reached: `in-process`, `realtime`, `endpoint`, or the name of your own."""
         ...
 
     @property
     def input_rate_hz(self) -> int:
-        """Of the PCM16 mono that its sessions are sent."""
+        """Of the PCM16 mono that its sessions are sent: a multiple of 50, since a frame is 20 ms."""
         ...
 
     @property
     def output_rate_hz(self) -> int:
-        """Of the PCM16 mono that they send back."""
+        """Of the PCM16 mono that they send back. The clipping gate takes 16 and 24 kHz."""
         ...
 
     def connect(self, language: str) -> AbstractAsyncContextManager[Session]:

@@ -155,13 +155,13 @@ def test_a_token_is_never_shown() -> None:
 
 def test_clips_are_chosen_a_language_after_the_other_in_turn(make_clip, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [make_clip("en_1"), make_clip("en_2"), make_clip("fr_1", "fr")]
-    monkeypatch.setattr("harness.fixtures.available", lambda *_settings: found)
+    monkeypatch.setattr("harness.fixtures.available", lambda *_settings, **_more: found)
     settings = RunSettings(folder=Path("report"), languages=("en", "fr"))
     assert [clip.id for clip in choose(settings)] == ["en_1", "fr_1", "en_2"]
 
 
 def test_nothing_to_play_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.fixtures.available", lambda *_settings: [])
+    monkeypatch.setattr("harness.fixtures.available", lambda *_settings, **_more: [])
     with pytest.raises(FixtureError, match="no clips for the languages ko in tier auto"):
         choose(RunSettings(folder=Path("report"), languages=("ko",)))
 
