@@ -20,6 +20,8 @@ SMALL_WORDS = {
     "está están puedo puede puedes gracias hola espera tengo otra pregunta",
 }
 """Of which everyday sentences in the three languages are full; a word may be one of several languages."""
+FEWEST = 2
+"""With fewer of them it may be chance: "no" is a sentence in two of the languages."""
 _SETS = {language: frozenset(words.split()) for language, words in SMALL_WORDS.items()}
 
 
@@ -43,4 +45,4 @@ def language_of(text: str) -> str | None:
     scores["fr"] += len(re.findall("[àâçèêëîïôœùû]", text.lower()))
     best = max(scores, key=lambda language: scores[language])
     others = [score for language, score in scores.items() if language != best]
-    return best if scores[best] > max(others) else None
+    return best if scores[best] >= FEWEST and scores[best] > max(others) else None

@@ -17,10 +17,13 @@ class Loudspeaker:
         """A reply begins: what was left of one that was stopped does not come any more."""
         self._stopped = False
 
-    def take(self, at_s: float, length_s: float) -> None:
-        """Audio arrives. What still comes of a reply that was stopped is not played."""
-        if not self._stopped:
-            self.silent_from_s = max(self.silent_from_s, at_s) + length_s
+    def take(self, at_s: float, length_s: float) -> float | None:
+        """Audio arrives. Returns when it is played; None for what still comes of a reply that was stopped."""
+        if self._stopped:
+            return None
+        begun_s = max(self.silent_from_s, at_s)
+        self.silent_from_s = begun_s + length_s
+        return begun_s
 
     def stop(self, at_s: float) -> None:
         """The caller has spoken over it."""
