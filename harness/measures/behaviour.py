@@ -64,10 +64,12 @@ class Check:
 class _Reply:
     """A reply as the caller heard it, seconds since the stream's start.
 
-    `until_s` is when their loudspeaker would have played the last of what arrived of it, had nothing stopped it.
+    `until_s` is when their loudspeaker would have played the last of what arrived of it, had nothing stopped it, and
+    `sent_until_s` when that arrived.
     """
 
     begun_s: float
+    sent_until_s: float
     until_s: float
     text: str
     ended_s: float
@@ -212,7 +214,8 @@ def _stops(number: int, span: _Span, replies: Sequence[_Reply], evidence: Perfor
         yield Check("missed_interruptions", number, "broken", told, _ms(span.start_s))
         return
     after_s = max(0.0, stopped_s - span.start_s)
-    told = f"the reply stopped {after_s:.2f} s after the first word began"
+    sent_s = max(0.0, reply.sent_until_s - span.start_s)
+    told = f"the reply stopped {after_s:.2f} s after the first word began; its last audio had come after {sent_s:.2f} s"
     yield Check("missed_interruptions", number, "held", told, _ms(stopped_s))
     late = after_s > STOP_S
     yield Check("late_stops", number, "broken" if late else "held", told, _ms(stopped_s))
@@ -260,14 +263,17 @@ def _replies(evidence: PerformanceEvidence) -> list[_Reply]:
     told = {reply.number: reply for reply in evidence.replies}
     bytes_a_second = 2 * evidence.channels * evidence.rate_hz
     begun: dict[int, float] = {}
+    sent: dict[int, float] = {}
     played: dict[int, Loudspeaker] = {}
     for chunk in evidence.chunks:
         if chunk.bytes:
             begun.setdefault(chunk.reply, chunk.at_s)
+            sent[chunk.reply] = chunk.at_s
             played.setdefault(chunk.reply, Loudspeaker()).take(chunk.at_s, chunk.bytes / bytes_a_second)
     return [
         _Reply(
             begun_s,
+            sent[number],
             played[number].silent_from_s,
             told[number].text if number in told else "",
             _or_never(told[number].ended_s) if number in told else math.inf,
