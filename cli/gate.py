@@ -40,7 +40,7 @@ DEFAULT_BASELINE = str(Path("reports", "baseline"))
 @click.option(
     "--self-test",
     is_flag=True,
-    help="Hold the gate itself against a server of known delays and faults; 3 minutes.",
+    help="Hold the gate itself against a server of known delays and faults; 4 minutes.",
 )
 @click.option(
     "--suite",
@@ -129,7 +129,7 @@ def gate(
       s2s gate --serve --language en,ja --tier synthetic      some languages, the clips that come with it
       s2s gate --self-test                                    whether the gate can be trusted on this machine
       s2s gate --serve --baseline                             and fail if it is worse than what was accepted
-      s2s gate --serve --suite behaviour --language en,fr     how it takes turns: half an hour for all six languages
+      s2s gate --serve --suite behaviour                      how it takes turns, in conversations; 18 minutes
       s2s gate --serve --budget 10m                           play on until every limit is decided, 10 minutes at most
 
     \b

@@ -112,6 +112,14 @@ def test_a_reply_that_stops_for_the_caller() -> None:
     assert checks["late_stops"].told == told
 
 
+def test_a_reply_whose_audio_ran_out_was_silent_before_the_server_said_so() -> None:
+    """As of a server that sends nothing more at the first sound, and makes sure of the words before it says so."""
+    cancelled = (ReplyTold(0, "", 3.9, True),)
+    checks = over("stops-reply", replies=cancelled, speech_started_s=(3.9,))
+    assert checks["late_stops"].verdict == "held"
+    assert checks["late_stops"].told.startswith("the reply stopped 0.20 s after the first word began")
+
+
 @pytest.mark.parametrize(("stopped_s", "late"), [(3.249, False), (3.25, False), (3.26, True)])
 def test_a_stop_is_late_after_a_quarter_of_a_second(stopped_s: float, late: bool) -> None:
     chunks = (audio(2.0, 3.0),)  # all of it at once: the loudspeaker has it, and stops when it is told
