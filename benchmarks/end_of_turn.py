@@ -19,6 +19,7 @@ from scipy.stats import mannwhitneyu
 from benchmarks.callers import progress
 from harness import fixtures
 from harness.fixtures import LANGUAGES, Fixture
+from harness.fixtures.treatments import with_pause
 from harness.replay import end_of_speech_s
 from pipeline.audio import INPUT_RATE_HZ, FloatArray, level_dbfs
 from pipeline.end_of_turn import evidence, wait_s
@@ -34,7 +35,6 @@ from pipeline.weights import WeightStore
 INSERTED_S = (0.3, 0.5, 0.7, 0.9, 1.2)
 FIXED_S = (0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.8)
 """The silences of a server that listens for nothing else."""
-FADE_SAMPLES = INPUT_RATE_HZ // 100
 AFTER_S = 2.5
 """So much silence follows each clip."""
 # Until they are known in the server: about what two cores take.
@@ -133,20 +133,8 @@ def _playings(clip: Fixture, models: _Models) -> Iterator[Spoken]:
     for length_s in INSERTED_S:
         if clip.word_gaps:
             at = round(int(lot.choice(clip.word_gaps)) * INPUT_RATE_HZ / clip.rate_hz)
-            longer = _with_pause(samples_16k, at, length_s)
+            longer = with_pause(samples_16k, at, length_s, INPUT_RATE_HZ)
             yield Spoken(clip.id, clip.language, length_s, end_s + length_s, _pauses(longer, clip.language, models))
-
-
-def _with_pause(samples_16k: FloatArray, at: int, length_s: float) -> FloatArray:
-    """Silence put in, with the noise of the recording's softest moments in it, so that it is no digital zero."""
-    noise = np.random.default_rng(0).standard_normal(round(length_s * INPUT_RATE_HZ))
-    soft = np.quantile(np.abs(samples_16k), 0.05)
-    # Where one word runs into the next, a cut alone would be a click, which no mouth makes.
-    fade = np.linspace(0, 1, FADE_SAMPLES, dtype=np.float32)
-    before, after = samples_16k[:at].copy(), samples_16k[at:].copy()
-    before[-FADE_SAMPLES:] *= fade[::-1]
-    after[:FADE_SAMPLES] *= fade
-    return np.concatenate([before, (noise * soft).astype(np.float32), after])
 
 
 def _pauses(samples_16k: FloatArray, language: str, models: _Models) -> list[Pause]:

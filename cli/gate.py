@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the harness is imported when the command runs, so that its 
 
     from harness.fixtures import TierChoice
     from harness.results import TurnRow
-    from harness.run import RunSettings
+    from harness.run import RunSettings, Suite
     from harness.targets import TargetName
 
 _TARGETS = ("in-process", "realtime", "endpoint")
@@ -40,7 +40,16 @@ DEFAULT_BASELINE = str(Path("reports", "baseline"))
 @click.option(
     "--self-test",
     is_flag=True,
-    help="Hold the gate itself against a server of known delays and faults; 3 minutes.",
+    help="Hold the gate itself against a server of known delays and faults; 4 minutes.",
+)
+@click.option(
+    "--suite",
+    "suites",
+    type=click.Choice(["turns", "behaviour"]),
+    multiple=True,
+    default=("turns",),
+    show_default=True,
+    help="What to play: questions one by one, or conversations with interruptions, noise, pauses; may be given twice.",
 )
 @clip_options.languages
 @clip_options.tier
@@ -92,6 +101,7 @@ def gate(
     target: TargetName | None,
     serve: bool,
     self_test: bool,
+    suites: tuple[Suite, ...],
     languages: str,
     tier: TierChoice,
     limit: int | None,
@@ -119,6 +129,7 @@ def gate(
       s2s gate --serve --language en,ja --tier synthetic      some languages, the clips that come with it
       s2s gate --self-test                                    whether the gate can be trusted on this machine
       s2s gate --serve --baseline                             and fail if it is worse than what was accepted
+      s2s gate --serve --suite behaviour                      how it takes turns, in conversations; 18 minutes
       s2s gate --serve --budget 10m                           play on until every limit is decided, 10 minutes at most
 
     \b
@@ -162,6 +173,7 @@ def gate(
             baseline=Path(baseline) if baseline else None,
             force=force,
             history=history or FILE,
+            suites=tuple(dict.fromkeys(suites)),
         )
         with suppress(KeyboardInterrupt):  # what was measured until then is in the folder, and decided upon
             asyncio.run(_run(console, settings, serve=serve))
@@ -214,7 +226,8 @@ async def _run(console: Console, settings: RunSettings, *, serve: bool) -> None:
     from client import endpoint, realtime
     from harness import fixtures
     from harness.own_server import own_server
-    from harness.run import choose, open_run
+    from harness.reports.summary import astray
+    from harness.run import choose, choose_scenarios, open_run
 
     said = ""
 
@@ -224,17 +237,20 @@ async def _run(console: Console, settings: RunSettings, *, serve: bool) -> None:
             console.print(what, style="dim", markup=False)
         said = what
 
-    planned = choose(settings)
-    say(f"{len(planned)} clips: {fixtures.describe(planned)}")
+    planned, casting = choose(settings), choose_scenarios(settings)
+    if planned:
+        say(f"{len(planned)} clips: {fixtures.describe(planned)}")
+    if casting.played:
+        say(f"{len(casting.played)} scenarios; {len(casting.left_out)} cannot be played")
     async with AsyncExitStack() as stack:
         if serve:
             settings.folder.mkdir(parents=True, exist_ok=True)
             address = await stack.enter_async_context(own_server(settings.folder / "server.log", on_progress=say))
             path = endpoint.PATH if settings.target == "endpoint" else realtime.PATH
             settings = replace(settings, endpoint=address + path)
-        run = await stack.enter_async_context(open_run(settings, planned, on_progress=say))
+        run = await stack.enter_async_context(open_run(settings, planned, casting, on_progress=say))
         with _progress(console) as progress:
-            bar = progress.add_task("playing", total=len(planned))
+            bar = progress.add_task("playing", total=len(planned) + len(casting.played))
 
             def show(row: TurnRow) -> None:
                 waited = "" if row.latency.ttfa_s is None else f"  first audio after {row.latency.ttfa_s:.2f} s"
@@ -244,7 +260,13 @@ async def _run(console: Console, settings: RunSettings, *, serve: bool) -> None:
             for fixture in planned:
                 show(await run.turn(fixture))
                 progress.advance(bar)
-            if settings.budget_s is None:
+            for played in casting.played:
+                scenario = await run.scenario(played)
+                told = "".join(f"  {why}" for _, why in astray([scenario]))
+                said = f"{scenario.scenario_id:<28} {scenario.outcome}{told}"
+                progress.console.print(said, markup=False, soft_wrap=True)
+                progress.advance(bar)
+            if settings.budget_s is None or not planned:
                 return
             bar = progress.add_task("deciding (seconds)", total=round(settings.budget_s))
             async for row in run.replays():

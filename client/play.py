@@ -1,7 +1,7 @@
-"""Playing a recording into a conversation as a sound card would, on time: the sender of the harness.
+"""Speaking into a conversation as a sound card would, on time: the sender of the harness.
 
 Frames of 20 ms leave on absolute deadlines, each when its last sample would have been recorded, so that nothing drifts.
-After the recording the microphone stays open and sends silence until the reply has ended.
+After all that is said the microphone stays open and sends silence until the reply has ended.
 """
 
 from __future__ import annotations
@@ -59,6 +59,27 @@ class Session(Protocol):
         ...
 
 
+class Speaker(Protocol):
+    """Whoever holds the microphone. All times are seconds since the start of the conversation."""
+
+    @property
+    def reply_under_way(self) -> bool:
+        """A reply has begun and not ended."""
+        ...
+
+    def frame(self, number: int) -> bytes:
+        """What the microphone records from `number` frames after the start on: PCM16 mono, a frame of it at most."""
+        ...
+
+    def note(self, at_s: float, event: ServerEvent) -> None:
+        """Be told what came back."""
+        ...
+
+    def is_over(self, now_s: float) -> bool:
+        """Nothing more is to be said or waited for."""
+        ...
+
+
 async def play(
     session: Session,
     pcm16: bytes,
@@ -72,31 +93,47 @@ async def play(
 ) -> None:
     """Send `pcm16`, then silence, until the reply has ended, something failed, or nothing has come for `limit_s`.
 
-    All times given to the callbacks are seconds since the start, the instant at which the first sample would have been
-    recorded. A failure, of the connection too, is the last event.
+    Args: as of `speak`, and
+        pcm16: mono samples at `rate_hz`; the last frame is filled up with silence.
+        on_event: told what came back, and when.
+        speech_end_s: where the speech in the recording ends; its end where that is not known. A reply that began
+            before it may not be the last one, so another is listened for.
+    """
+    sent_s = len(pcm16) / (2 * rate_hz)
+    exchange = Exchange(sent_s, sent_s if speech_end_s is None else speech_end_s, limit_s)
+    recording = _Recording(pcm16, 2 * rate_hz * FRAME_MS // 1000, exchange, on_event)
+    await speak(session, recording, rate_hz=rate_hz, on_frame=on_frame, clock=clock, limit_s=limit_s)
+
+
+async def speak(
+    session: Session,
+    speaker: Speaker,
+    *,
+    rate_hz: int,
+    on_frame: Callable[[float], None] = lambda _late_s: None,
+    clock: Clock | None = None,
+    limit_s: float = LIMIT_S,
+) -> None:
+    """Send what `speaker` says, and silence otherwise, until they have done or something failed.
+
+    All times given to the speaker are seconds since the start, the instant at which the first sample would have been
+    recorded. A failure, of the connection too, is the last event that they are told.
 
     Args:
         session: an open conversation.
-        pcm16: mono samples at `rate_hz`; the last frame is filled up with silence.
+        speaker: says what the microphone records, frame by frame, and hears what comes back.
         rate_hz: a multiple of 50, so that a frame is whole.
-        on_event: told what came back, and when.
         on_frame: told how late each frame left. Where the server took longer than a frame to accept one, those that
             fell due meanwhile count from when it had: that delay is the server's, and shows in what is measured of it.
-        speech_end_s: where the speech in the recording ends; its end where that is not known. A reply that began
-            before it may not be the last one, so another is listened for.
         clock: the loop's time if None.
         limit_s: how long to wait for a reply to begin, and for more of one that has begun.
     """
     clock = clock or LoopClock()
     frame_bytes = 2 * rate_hz * FRAME_MS // 1000
-    sent_s = len(pcm16) / (2 * rate_hz)
-    exchange = Exchange(sent_s, sent_s if speech_end_s is None else speech_end_s, limit_s)
     start_s = clock.now()
 
     def note(event: ServerEvent) -> None:
-        at_s = clock.now() - start_s
-        exchange.note(at_s, event)
-        on_event(at_s, event)
+        speaker.note(clock.now() - start_s, event)
 
     async def listen() -> None:
         async for event in session.events():
@@ -114,14 +151,13 @@ async def play(
             now_s = clock.now() - start_s
             if listener.done():
                 break
-            if exchange.is_over(now_s):
-                if exchange.reply_under_way:
+            if speaker.is_over(now_s):
+                if speaker.reply_under_way:
                     note(Failed(f"the reply fell silent for {limit_s:.0f} s without ending"))
                 break
             on_frame(now_s - max(due_s, blocked_until_s))
-            samples = pcm16[frame * frame_bytes : (frame + 1) * frame_bytes]
             async with asyncio.timeout(limit_s):
-                await session.send(samples.ljust(frame_bytes, b"\0"))
+                await session.send(speaker.frame(frame).ljust(frame_bytes, b"\0"))
             accepted_s = clock.now() - start_s
             if accepted_s - now_s > FRAME_S:
                 blocked_until_s = accepted_s
@@ -134,6 +170,32 @@ async def play(
         await asyncio.wait([listener])
     if not listener.cancelled():
         listener.result()
+
+
+class _Recording:
+    """Plays one recording and nothing else."""
+
+    def __init__(
+        self, pcm16: bytes, frame_bytes: int, exchange: Exchange, on_event: Callable[[float, ServerEvent], None]
+    ) -> None:
+        self._pcm16 = pcm16
+        self._frame_bytes = frame_bytes
+        self._exchange = exchange
+        self._on_event = on_event
+
+    @property
+    def reply_under_way(self) -> bool:
+        return self._exchange.reply_under_way
+
+    def frame(self, number: int) -> bytes:
+        return self._pcm16[number * self._frame_bytes : (number + 1) * self._frame_bytes]
+
+    def note(self, at_s: float, event: ServerEvent) -> None:
+        self._exchange.note(at_s, event)
+        self._on_event(at_s, event)
+
+    def is_over(self, now_s: float) -> bool:
+        return self._exchange.is_over(now_s)
 
 
 class Exchange:

@@ -22,7 +22,9 @@ from client.connection import UnavailableError, split_url
 from client.loudspeaker import Loudspeaker
 from fuzz.callers import PATHS, STEPS, Step, run
 from harness import results
-from harness.fixtures.manifest import ManifestError, parse_manifest
+from harness.fixtures.fields import ManifestError
+from harness.fixtures.manifest import load_manifest, parse_manifest
+from harness.fixtures.scenarios import parse_scenarios
 from harness.jsonlines import LineError
 from pipeline.audio import AudioFormatError, pcm16_to_float
 from pipeline.languages import Language
@@ -153,6 +155,12 @@ def manifest(data: bytes) -> None:
         list(parse_manifest(data.decode()))
 
 
+def scenarios(data: bytes) -> None:
+    """A file of scenarios."""
+    with suppress(ManifestError, UnicodeDecodeError):
+        parse_scenarios(data.decode(), _CLIPS)
+
+
 def told(data: bytes) -> None:
     """What a server tells our client, on the Realtime protocol."""
     messages: list[str | bytes] = [data]
@@ -196,9 +204,24 @@ def callers(data: bytes) -> None:
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {
     target.__name__: target
-    for target in (event, session, items, audio, query, tokens, result, manifest, told, address, loudspeaker, callers)
+    for target in (
+        event,
+        session,
+        items,
+        audio,
+        query,
+        tokens,
+        result,
+        manifest,
+        scenarios,
+        told,
+        address,
+        loudspeaker,
+        callers,
+    )
 }
 
+_CLIPS = {clip.id: clip for clip in load_manifest()}
 _MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a file of one fuzzing process
 
 

@@ -1,4 +1,7 @@
-"""Verdicts: whether a run kept its limits. Missing evidence is never a pass."""
+"""Verdicts: whether the turns of a run kept their limits. Missing evidence is never a pass.
+
+Those on scenarios are in `scenario_gates.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,25 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from harness import sequential, statistics
-from harness.limits import ALL, CLIPPING, LATENCIES, SCOPES, SHARES, WORDS, Gates, GatesError, Limit, load
+from harness.limits import (
+    ALL,
+    BEHAVIOUR,
+    CLIPPING,
+    LATENCIES,
+    SCOPES,
+    SHARES,
+    WORDS,
+    Gates,
+    GatesError,
+    Limit,
+    load,
+)
 from harness.measures.words import Words
 from harness.results import Family, RunHeader, TurnRow, Verdict, VerdictRow
 from harness.sequential import Look
 from harness.statistics import Estimate
 
-__all__ = ["Gates", "GatesError", "decide", "exit_code", "lacking", "load"]
+__all__ = ["Gates", "GatesError", "decide", "exit_code", "finite", "lacking", "load", "smallest", "within"]
 
 SMALLEST_BLOCKS = 5
 """Speakers a bootstrap takes; with fewer it draws clips, and says so."""
@@ -31,6 +46,8 @@ def decide(gates: Gates, header: RunHeader, rows: Sequence[TurnRow], looks: Sequ
         looks: the times at which it was decided whether to play on, the last at the last row; none for a run whose
             length was fixed beforehand.
     """
+    if header.planned == ():
+        return []  # a run of scenarios alone
     looks = looks or (Look(len(rows)),)
     evidence = _Evidence(header, rows, looks)
     valid = evidence.valid
@@ -42,7 +59,8 @@ def decide(gates: Gates, header: RunHeader, rows: Sequence[TurnRow], looks: Sequ
     present = {row.language for row in rows}.union(header.languages)
     for scope in [*(code for code in SCOPES if code in present), *sorted(present.difference(SCOPES)), ALL]:
         own = evidence.of(scope)
-        verdicts += (_judge(limit, scope, own) for limit in gates.limits(header.profile, header.target, scope))
+        limits = gates.limits(header.profile, header.target, scope)
+        verdicts += (_judge(limit, scope, own) for limit in limits if limit.measure not in BEHAVIOUR)
     verdicts += _cold_start(valid)
     quantiles = [verdict for verdict in verdicts if verdict.gate.startswith(LATENCIES)]
     if all(verdict.verdict == "not gated" for verdict in quantiles):
@@ -65,7 +83,7 @@ def lacking(gates: Gates, header: RunHeader, verdicts: Sequence[VerdictRow]) -> 
         if verdict.verdict == "inconclusive":
             turns = 1.0
         elif verdict.verdict == "not gated":
-            turns = max(1.0, _smallest(limit) - verdict.n)
+            turns = max(1.0, smallest(limit) - verdict.n)
         else:
             continue
         fewest[verdict.language] = min(turns, fewest.get(verdict.language, turns))
@@ -173,7 +191,7 @@ def _judge(limit: Limit, scope: str, evidence: _Evidence) -> VerdictRow:
     family: Family = "clipping" if limit.measure in CLIPPING else "words" if limit.measure in WORDS else "latency"
     verdict, reason, n, found = _judgement(limit, evidence)
     figures = (found.value, found.low, found.high) if found else ()
-    return VerdictRow(limit.name, family, scope, verdict, n, reason, limit.value, *map(_finite, figures))
+    return VerdictRow(limit.name, family, scope, verdict, n, reason, limit.value, *map(finite, figures))
 
 
 _Judgement: TypeAlias = tuple[Verdict, str, int, Estimate | None]
@@ -194,9 +212,9 @@ def _judgement(limit: Limit, evidence: _Evidence) -> _Judgement:
 
 def _of_quantile(limit: Limit, p: float, evidence: _Evidence) -> _Judgement:
     waits = [_wait_s(row, limit.measure) for row in evidence.valid if _is_waited_for(row)]
-    smallest = _smallest(limit)
+    takes = smallest(limit)
     if not waits and all(row.latency.cold for row in evidence.valid):
-        return "not gated", f"n too small: 0 of the {smallest} turns it takes, besides the cold start", 0, None
+        return "not gated", f"n too small: 0 of the {takes} turns it takes, besides the cold start", 0, None
     if not waits:
         return "inconclusive", "every reply was a cut-in, or the cold start", 0, None
     sizes = evidence.sizes(_is_waited_for)
@@ -204,12 +222,12 @@ def _of_quantile(limit: Limit, p: float, evidence: _Evidence) -> _Judgement:
     def at(size: int, confidence: float) -> Estimate:
         return statistics.quantile(waits[:size], p, confidence)
 
-    found = sequential.over_looks(at, sizes, evidence.spent, smallest=smallest)
+    found = sequential.over_looks(at, sizes, evidence.spent, smallest=takes)
     so_far = f"p{100 * p:g} {_seconds(found.value)}"
-    if found.n < smallest:
-        return "not gated", f"n too small: {found.n} of the {smallest} turns it takes; {so_far}", found.n, found
+    if found.n < takes:
+        return "not gated", f"n too small: {found.n} of the {takes} turns it takes; {so_far}", found.n, found
     bounds = f"between {_seconds(found.low)} and {_seconds(found.high)}{_over(sizes)}"
-    return _within(found, limit.value), f"{so_far}, {bounds}; limit {_seconds(limit.value)}", found.n, found
+    return within(found, limit.value), f"{so_far}, {bounds}; limit {_seconds(limit.value)}", found.n, found
 
 
 def _of_share(limit: Limit, evidence: _Evidence) -> _Judgement:
@@ -222,14 +240,14 @@ def _of_share(limit: Limit, evidence: _Evidence) -> _Judgement:
 
     found = sequential.over_looks(at, sizes, evidence.spent)
     so_far = f"{sum(events)} of {found.n} turns"
-    verdict = _within(found, limit.value)
-    if verdict == "inconclusive" and found.n < _smallest(limit):
+    verdict = within(found, limit.value)
+    if verdict == "inconclusive" and found.n < smallest(limit):
         return "not gated", f"n too small: even none of {found.n} would not show it; {so_far}", found.n, found
     return verdict, f"{so_far}, at most {found.high:.1%}{_over(sizes)}; limit {limit.value:.1%}", found.n, found
 
 
-def _smallest(limit: Limit) -> float:
-    """How many turns it takes to show that a limit on a quantile or a share is kept; no number shows a share of 0."""
+def smallest(limit: Limit) -> float:
+    """How many samples it takes to show that a limit on a quantile or a share is kept; no number shows a share of 0."""
     if limit.p is not None:
         return statistics.smallest_n(limit.p)
     if not limit.value:
@@ -268,7 +286,7 @@ def _of_words(limit: Limit, header: RunHeader, rows: Sequence[TurnRow]) -> _Judg
     so_far = f"{found.value:.1%} over {found.n} {'speakers' if by_speaker else 'clips'}"
     if found.n < SMALLEST_BLOCKS:
         return "not gated", f"n too small: {found.n} of the {SMALLEST_BLOCKS} clips it takes; {so_far}", found.n, found
-    verdict = _within(found, limit.value)
+    verdict = within(found, limit.value)
     reason = f"{so_far}, between {found.low:.1%} and {found.high:.1%}; limit {limit.value:.1%}"
     if verdict == "pass" and missing:
         return "inconclusive", f"{missing} of {len(replied)} replies have no text; {reason}", found.n, found
@@ -288,14 +306,14 @@ def _of_clipping(limit: Limit, rows: Sequence[TurnRow]) -> _Judgement:
     return verdict, reason, len(examined), Estimate(count, count, count, len(examined))
 
 
-def _within(found: Estimate, limit: float) -> Verdict:
+def within(found: Estimate, limit: float) -> Verdict:
     """Over several looks both can be so, where the server became slower meanwhile: that is a failure."""
     if found.low > limit:
         return "fail"
     return "pass" if found.high <= limit else "inconclusive"
 
 
-def _finite(number: float) -> float | None:
+def finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 

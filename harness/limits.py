@@ -6,7 +6,9 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from harness.measures import behaviour
 
 DEFAULT_PATH = Path(__file__).with_name("gates.toml")
 
@@ -14,7 +16,9 @@ LATENCIES = ("ttfa_s", "first_byte_s")
 SHARES = ("cut_ins", "no_answers")
 WORDS = ("heard", "spoken", "echoed")
 CLIPPING = ("clipping",)
-MEASURES = (*LATENCIES, *SHARES, *WORDS, *CLIPPING)
+BEHAVIOUR: tuple[str, ...] = get_args(behaviour.Measure)
+"""Shares too, of what scenarios put to the test."""
+MEASURES = (*LATENCIES, *SHARES, *WORDS, *CLIPPING, *BEHAVIOUR)
 
 ALL = "all"
 """The turns of all languages together."""
@@ -119,7 +123,7 @@ def _limits(value: object, where: str) -> tuple[Limit, ...]:
             )
         elif measure in WORDS and where.endswith(f".{ALL}"):
             raise GatesError(f"{key}: words and characters do not add up over languages; set it for each language")
-        elif measure in SHARES:
+        elif measure in (*SHARES, *BEHAVIOUR):
             limits.append(Limit(measure, _number(given, key, highest=1.0)))
         else:
             limits.append(Limit(measure, _number(given, key)))

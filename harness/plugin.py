@@ -1,4 +1,4 @@
-"""The gate as a pytest plugin: `pytest -m latency`, `-m wer`, `-m clipping`.
+"""The gate as a pytest plugin: `pytest -m latency`, `-m wer`, `-m clipping`, `-m behaviour`.
 
 The suites in harness/suites play each clip once a session and share its recording. They take minutes of real time, so
 a plain `pytest` leaves them out and says so. What they measured is written as the same report as `s2s gate` writes.
@@ -31,8 +31,9 @@ from harness.fixtures import Fixture
 from harness.limits import ALL
 from harness.pytest_options import OptionError
 from harness.reports.terminal import print_summary
-from harness.results import Family, TurnRow, VerdictRow
-from harness.run import START_ERRORS, Run, RunSettings, choose, open_run
+from harness.results import Family, ScenarioRow, TurnRow, VerdictRow
+from harness.run import START_ERRORS, Run, RunSettings, Suite, choose, choose_scenarios, open_run
+from harness.scenarios.casting import Cast, Casting
 from harness.sequential import BudgetError
 from harness.targets import TARGET_NAMES, Target
 
@@ -40,11 +41,15 @@ SUITES = {
     "latency": "how long the caller waits",
     "wer": "whether the caller was understood",
     "clipping": "whether the reply is safe for a loudspeaker",
+    "behaviour": "whether turns are taken as they should",
 }
 """Marker to what its tests find out."""
 SUITES_FOLDER = Path(__file__).parent / "suites"
 
-LEFT_OUT = 'the gate\'s suites were left out (they play minutes of audio): pytest -m "latency or wer or clipping"'
+LEFT_OUT = (
+    "the gate's suites were left out (they play minutes of audio): "
+    'pytest -m "latency or wer or clipping", or -m behaviour'
+)
 SIDE_BY_SIDE = (
     "the gate does not run under pytest-xdist: a clip is played in real time, and whatever runs beside it on this "
     "machine, or talks to the server meanwhile, adds to the latency that is measured; add -n 0"
@@ -69,10 +74,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if _is_distributed(config):
         raise pytest.UsageError(SIDE_BY_SIDE)
     try:
-        settings = replace(pytest_options.settings_of(config), history=history.FILE)
-        config.stash[_GATE] = GateSession(settings, choose(settings), _teller(config))
+        suites: tuple[Suite, ...] = ("turns", "behaviour") if _behaviour_wanted(config) else ("turns",)
+        settings = replace(pytest_options.settings_of(config), history=history.FILE, suites=suites)
+        config.stash[_GATE] = GateSession(settings, choose(settings), choose_scenarios(settings), _teller(config))
     except (*START_ERRORS, BudgetError, OptionError) as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A path to all suites does not ask for conversations, which take a quarter of an hour: they are asked for by name."""
+    behaviour = collection_path == SUITES_FOLDER / "test_behaviour.py"
+    return True if behaviour and _GATE in config.stash and not _behaviour_wanted(config) else None
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -90,6 +102,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "clip" in metafunc.fixturenames:
         ids = [f"{clip.id}[{gate.settings.target}]" for clip in gate.clips]
         metafunc.parametrize("clip", gate.clips, ids=ids)
+    if "performed" in metafunc.fixturenames:
+        ids = [f"{one.scenario.id}-{gate.settings.target}" for one in gate.casting.played]
+        metafunc.parametrize("performed", gate.casting.played, ids=ids, indirect=True)
     if "gated_language" in metafunc.fixturenames:
         metafunc.parametrize("gated_language", [*gate.settings.languages, ALL])
 
@@ -110,7 +125,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if gate := session.config.stash.get(_GATE, None):
         callspecs = [item.callspec for item in session.items if hasattr(item, "callspec")]
         selected = {callspec.params["clip"].id for callspec in callspecs if "clip" in callspec.params}
-        gate.planned = [clip for clip in gate.clips if clip.id in selected] or gate.clips
+        acted = {spec.params["performed"].scenario.id for spec in callspecs if "performed" in spec.params}
+        suites = {suite for suite in SUITES if any(item.get_closest_marker(suite) for item in session.items)}
+        turns, behaviour = bool(suites - {"behaviour"}), "behaviour" in suites
+        gate.planned = ([clip for clip in gate.clips if clip.id in selected] or gate.clips) if turns else []
+        chosen = tuple(one for one in gate.casting.played if one.scenario.id in acted) or gate.casting.played
+        gate.casting = Casting(chosen, gate.casting.left_out) if behaviour else Casting()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -178,6 +198,12 @@ def turn(gate: GateSession, clip: Fixture, record_property: Callable[[str, objec
     return row
 
 
+@pytest.fixture
+def performed(gate: GateSession, request: pytest.FixtureRequest) -> ScenarioRow:
+    """What was measured when the scenario was played."""
+    return gate.scenario(request.param)
+
+
 class GateSession:
     """One run of the gate over a pytest session: opened by the first clip, closed with the session.
 
@@ -185,13 +211,17 @@ class GateSession:
         settings: of the run.
         clips: that match the options.
         planned: those of them that the session's tests ask for.
+        casting: the scenarios that they ask for.
         played: a run was opened, so there is a report once the session is closed.
     """
 
-    def __init__(self, settings: RunSettings, clips: list[Fixture], on_progress: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: RunSettings, clips: list[Fixture], casting: Casting, on_progress: Callable[[str], None]
+    ) -> None:
         self.settings = settings
         self.clips = clips
         self.planned = clips
+        self.casting = casting
         self._on_progress = on_progress
         self._runner = asyncio.Runner()
         self._stack = AsyncExitStack()
@@ -199,6 +229,7 @@ class GateSession:
         self._run: Run | None = None
         self._failure: BaseException | None = None
         self._rows: dict[str, TurnRow] = {}
+        self._scenarios: dict[str, ScenarioRow] = {}
         self._decided = False
 
     def aim(self, target: Target | None) -> None:
@@ -229,6 +260,13 @@ class GateSession:
             self._rows[clip.id] = self._runner.run(self._opened().turn(clip))
         return self._rows[clip.id]
 
+    def scenario(self, played: Cast) -> ScenarioRow:
+        """Play a scenario, or give what was measured when it was."""
+        name = played.scenario.id
+        if name not in self._scenarios:
+            self._scenarios[name] = self._runner.run(self._opened().scenario(played))
+        return self._scenarios[name]
+
     def verdicts(self, family: Family, language: str) -> list[VerdictRow]:
         """What is decided about a language, or about all of them and the run itself; plays what was not played yet.
 
@@ -236,7 +274,9 @@ class GateSession:
         """
         for clip in self.planned:
             self.turn(clip)
-        if not self._decided:
+        for played in self.casting.played:
+            self.scenario(played)
+        if not self._decided and self.planned:
             self._runner.run(self._play_on(self._opened()))
             self._decided = True
         families = (family, "run") if language == ALL else (family,)
@@ -284,7 +324,9 @@ class GateSession:
             pass
 
     async def _open(self) -> Run:
-        context = open_run(self.settings, self.planned, target=self._target, on_progress=self._on_progress)
+        context = open_run(
+            self.settings, self.planned, self.casting, target=self._target, on_progress=self._on_progress
+        )
         return await self._stack.enter_async_context(context)
 
 
@@ -312,6 +354,12 @@ def _is_of_a_suite(item: pytest.Item) -> bool:
 def _is_distributed(config: pytest.Config) -> bool:
     """Whether tests run in other processes, side by side (`-n 2`, `--tx`), or this is one of them."""
     return hasattr(config, "workerinput") or any(config.getoption(name, None) for name in ("numprocesses", "tx"))
+
+
+def _behaviour_wanted(config: pytest.Config) -> bool:
+    """Whether scenarios are asked for by name, or by a path to their suite."""
+    named = [config.getoption("markexpr", ""), *map(str, config.invocation_params.args)]
+    return any(re.search(r"(?<!not )\bbehaviour\b|test_behaviour", one) for one in named)
 
 
 def _suites_wanted(config: pytest.Config) -> bool:

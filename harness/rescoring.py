@@ -9,14 +9,22 @@ from importlib import metadata
 from itertools import count
 from pathlib import Path
 
-from harness import gates, results, sequential
+from harness import gates, results, scenario_gates, sequential
 from harness.baseline import AGAINST
 from harness.judge import Judge
 from harness.limits import DEFAULT_PATH
 from harness.restoring import read_question, restore
 from harness.results import FILE_NAME, GATES_NAME, SCHEMA, Results, RunHeader, TurnRow, VerdictRow
-from harness.run import LOST, is_engine_under_test, unfinished
-from harness.scoring import JUDGE_RATE_HZ, VERSIONS, listen, score_again
+from harness.run import LOST
+from harness.run_header import is_engine_under_test, unfinished
+from harness.scoring import (
+    BEHAVIOUR_VERSIONS,
+    JUDGE_RATE_HZ,
+    VERSIONS,
+    listen,
+    score_again,
+    score_scenario_again,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +78,14 @@ def rescore(
             loudness[row.language] = row.clipping.loudness_lufs
         rows.append(row)
         on_turn(done, len(before.turns))
-    verdicts = [*gates.decide(rules, header, rows, sequential.load(folder)), *_kept(before), *_unfinished(before)]
-    now = Results(header, tuple(rows), tuple(verdicts))
+    scenarios = tuple(map(score_scenario_again, before.scenarios))
+    verdicts = [
+        *gates.decide(rules, header, rows, sequential.load(folder)),
+        *_kept(before),
+        *scenario_gates.decide(rules, header, scenarios),
+        *_unfinished(before),
+    ]
+    now = Results(header, tuple(rows), tuple(verdicts), scenarios)
     without = sum(row.evidence is None for row in rows)
     if now == before:
         return Rescored(before, None, without)
@@ -102,11 +116,12 @@ def _unfinished(before: Results) -> list[VerdictRow]:
     """A run of schema 1 does not tell what it was to play; that it was not all played, it had decided itself."""
     if before.header.planned is None and before.verdicts:
         return [verdict for verdict in before.verdicts if verdict.gate == "all played"]
-    return unfinished(before.header.planned, before.turns)
+    return unfinished(before.header, before.turns, before.scenarios)
 
 
 def _versions(limits: Path | None) -> dict[str, str]:
-    versions = {"s2s-gate": metadata.version("s2s-gate")} | {name: str(version) for name, version in VERSIONS.items()}
+    measures = VERSIONS | BEHAVIOUR_VERSIONS
+    versions = {"s2s-gate": metadata.version("s2s-gate")} | {name: str(version) for name, version in measures.items()}
     return versions | ({"limits": limits.name} if limits else {})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import soundfile
@@ -11,7 +12,7 @@ import soxr
 
 from client.audio import FloatArray
 from harness.recording import Recording
-from harness.results import FILE_NAME, ResultsError, TurnRow
+from harness.results import FILE_NAME, ResultsError, ScenarioRow, TurnRow
 
 
 def restore(folder: Path, target: str, row: TurnRow) -> Recording:
@@ -60,20 +61,25 @@ def read_question(folder: Path, row: TurnRow, rate_hz: int) -> FloatArray:
     Raises:
         ResultsError: it is missing, or no audio.
     """
-    return _read(folder, row, row.question, "question", rate_hz)
+    return _read(folder, row.fixture_id, row.question, "question", rate_hz)
 
 
 def read_reply(folder: Path, row: TurnRow, rate_hz: int) -> FloatArray:
     """What came back, without the times at which it did: as `read_question`."""
-    return _read(folder, row, row.reply, "reply", rate_hz)
+    return _read(folder, row.fixture_id, row.reply, "reply", rate_hz)
 
 
-def _read(folder: Path, row: TurnRow, relative: str | None, what: str, rate_hz: int) -> FloatArray:
+def read_scenario(folder: Path, row: ScenarioRow, what: Literal["question", "reply"], rate_hz: int) -> FloatArray:
+    """What was sent, or what came back, of a scenario: as `read_question`."""
+    return _read(folder, row.scenario_id, row.question if what == "question" else row.reply, what, rate_hz)
+
+
+def _read(folder: Path, name: str, relative: str | None, what: str, rate_hz: int) -> FloatArray:
     try:
         samples, from_hz = soundfile.read(_inside(folder, relative or ""), dtype="float32", always_2d=True)
     except (OSError, ValueError, soundfile.LibsndfileError) as error:
         raise ResultsError(
-            f"{folder / (relative or FILE_NAME)}: the {what} of {row.fixture_id} cannot be heard again: {error}; "
+            f"{folder / (relative or FILE_NAME)}: the {what} of {name} cannot be heard again: {error}; "
             "restore the audio as the run wrote it, or run the gate again"
         ) from None
     resampled: FloatArray = soxr.resample(samples.mean(axis=1), from_hz, rate_hz, quality="HQ")

@@ -1,4 +1,4 @@
-"""The results file of a run, `results.jsonl`: a header, a row per turn, a row per verdict.
+"""The results file of a run, `results.jsonl`: a header, a row per turn and per scenario, a row per verdict.
 
 Everything else (terminal, JUnit, Markdown, HTML) is made from the folder it lies in:
 
@@ -7,8 +7,8 @@ Everything else (terminal, JUnit, Markdown, HTML) is made from the folder it lie
     questions/ID.flac    what was played into the target
     replies/ID.wav       what came back, as received
 
-Schema 2 keeps the evidence of each turn, so that newer measures can be applied to it. A file of schema 1 is read too;
-its turns have no evidence. `docs/results.schema.json` is the schema of a line.
+Schema 2 keeps the evidence of each turn, so that newer measures can be applied to it; schema 3 knows scenarios. Older
+files are read too; turns of schema 1 have no evidence. `docs/results.schema.json` is the schema of a line.
 """
 
 from __future__ import annotations
@@ -17,24 +17,29 @@ import json
 import re
 import shutil
 import wave
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TextIO, TypeAlias
 
+import numpy as np
+import soundfile
+
 from harness import jsonlines
+from harness.measures import behaviour
 from harness.measures.clipping import Clipping
 from harness.measures.latency import Latency
 from harness.measures.words import Words
-from harness.recording import Evidence, Outcome, Recording
+from harness.recording import Chunk, Evidence, Outcome, Recording
+from harness.scenarios.performance import Performance, PerformanceEvidence, Said
 
-SCHEMA = 2
-READABLE = (1, SCHEMA)
+SCHEMA = 3
+READABLE = (1, 2, SCHEMA)
 FILE_NAME = "results.jsonl"
 GATES_NAME = "gates.toml"
 
-Family = Literal["run", "latency", "words", "clipping"]
+Family = Literal["run", "latency", "words", "clipping", "behaviour"]
 Verdict = Literal["pass", "fail", "inconclusive", "not gated", "invalid"]
 
 
@@ -57,6 +62,8 @@ class RunHeader:
         planned: ids of the fixtures that were to be played; None where that was not stored (schema 1).
         rescored: by which versions, and which limits if others, the stored turns were measured again; empty as run.
         schema: that the file is written in.
+        scenarios: ids of the scenarios that were to be played; empty where the run had none.
+        left_out: id of a scenario to why this run does not play it.
     """
 
     target: str
@@ -74,6 +81,8 @@ class RunHeader:
     planned: tuple[str, ...] | None = None
     rescored: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
+    scenarios: tuple[str, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,38 @@ class TurnRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ScenarioRow:
+    """One scenario played into the target once, with what was expected of it and what came.
+
+    Attributes:
+        language: of its first line; `none` where nobody speaks.
+        about: what happens and what is expected, in a sentence.
+        checks: what could have gone wrong, each with its verdict.
+        said: its lines, as they were played.
+        evidence: what all of it was measured on.
+        repeat: 0 for the first time this scenario was played in the run.
+        attribution: whom the licences of its clips ask to be named.
+        question: path, in the run's folder, of what was sent.
+        reply: path of what came back.
+        versions: of the measure's definition.
+    """
+
+    scenario_id: str
+    language: str
+    about: str
+    outcome: behaviour.Outcome
+    checks: tuple[behaviour.Check, ...]
+    said: tuple[Said, ...]
+    evidence: PerformanceEvidence
+    error: str | None = None
+    repeat: int = 0
+    attribution: str = ""
+    question: str | None = None
+    reply: str | None = None
+    versions: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class VerdictRow:
     """One limit of the gates and what came of it.
 
@@ -142,11 +183,12 @@ class VerdictRow:
     high: float | None = None
 
 
-Row: TypeAlias = RunHeader | TurnRow | VerdictRow
+Row: TypeAlias = RunHeader | TurnRow | ScenarioRow | VerdictRow
 
-KINDS: dict[str, type[RunHeader] | type[TurnRow] | type[VerdictRow]] = {
+KINDS: dict[str, type[RunHeader] | type[TurnRow] | type[ScenarioRow] | type[VerdictRow]] = {
     "run": RunHeader,
     "turn": TurnRow,
+    "scenario": ScenarioRow,
     "verdict": VerdictRow,
 }
 
@@ -162,6 +204,7 @@ class Results:
     header: RunHeader
     turns: tuple[TurnRow, ...]
     verdicts: tuple[VerdictRow, ...]
+    scenarios: tuple[ScenarioRow, ...] = ()
 
 
 class ResultsWriter:
@@ -197,12 +240,27 @@ class ResultsWriter:
 
     def add_turn(self, row: TurnRow, recording: Recording, question: Path) -> TurnRow:
         """Write the row with its two pieces of audio, and return it with their paths filled in."""
-        name = re.sub(r"[^\w.-]", "_", f"{row.fixture_id}-{row.repeat}" if row.repeat else row.fixture_id)
+        name = _file_name(row.fixture_id, row.repeat)
         asked = f"questions/{name}{question.suffix}"
         shutil.copyfile(question, self._folder / asked)
         answered = f"replies/{name}.wav" if recording.chunks else None
         if answered:
-            _save_reply(recording, self._folder / answered)
+            _save_reply(recording.chunks, recording.rate_hz, recording.channels, self._folder / answered)
+        row = replace(row, question=asked, reply=answered)
+        self._write(row)
+        return row
+
+    def add_scenario(self, row: ScenarioRow, performance: Performance) -> ScenarioRow:
+        """Write the row with what was sent and what came back, and return it with their paths filled in."""
+        name = _file_name(f"scenario-{row.scenario_id}", row.repeat)
+        asked = f"questions/{name}.flac" if performance.microphone else None
+        if asked:
+            sent = np.frombuffer(performance.microphone, dtype="<i2")
+            soundfile.write(self._folder / asked, sent, performance.microphone_hz, subtype="PCM_16")
+        answered = f"replies/{name}.wav" if performance.chunks else None
+        if answered:
+            evidence = performance.evidence
+            _save_reply(performance.chunks, evidence.rate_hz, evidence.channels, self._folder / answered)
         row = replace(row, question=asked, reply=answered)
         self._write(row)
         return row
@@ -223,7 +281,7 @@ def write(path: Path, results: Results) -> None:
         OSError: it cannot be written.
     """
     with _open_for_writing(path) as file:
-        rows: list[Row] = [results.header, *results.turns, *results.verdicts]
+        rows: list[Row] = [results.header, *results.turns, *results.scenarios, *results.verdicts]
         file.writelines(to_line(row) + "\n" for row in rows)
 
 
@@ -232,14 +290,18 @@ def _open_for_writing(path: Path) -> TextIO:
     return path.open("w", encoding="utf-8", errors="backslashreplace")
 
 
-def _save_reply(recording: Recording, path: Path) -> None:
+def _file_name(played: str, repeat: int) -> str:
+    return re.sub(r"[^\w.-]", "_", f"{played}-{repeat}" if repeat else played)
+
+
+def _save_reply(chunks: Sequence[Chunk], rate_hz: int, channels: int, path: Path) -> None:
     """The bytes as received, in order, as a WAV file; half a sample at the end has no place in one."""
-    pcm = b"".join(chunk.pcm for chunk in recording.chunks)
+    pcm = b"".join(chunk.pcm for chunk in chunks)
     with wave.open(str(path), "wb") as file:
-        file.setnchannels(recording.channels)
+        file.setnchannels(channels)
         file.setsampwidth(2)
-        file.setframerate(recording.rate_hz)
-        file.writeframes(pcm[: len(pcm) - len(pcm) % (2 * recording.channels)])
+        file.setframerate(rate_hz)
+        file.writeframes(pcm[: len(pcm) - len(pcm) % (2 * channels)])
 
 
 def to_line(row: Row) -> str:
@@ -260,7 +322,7 @@ def from_line(line: str) -> Row:
         raise jsonlines.LineError(f"the field 'kind' is one of {', '.join(KINDS)}, not {kind!r:.60}")
     if kind == "run" and (schema := value.get("schema")) not in READABLE:
         raise jsonlines.LineError(
-            f"it is written in schema {schema!r:.20} and this version reads {' and '.join(map(str, READABLE))}; "
+            f"it is written in schema {schema!r:.20} and this version reads {', '.join(map(str, READABLE))}; "
             "read it with the version of s2s-gate that wrote it, or run the gate again"
         )
     return jsonlines.decode(KINDS[kind], value)
@@ -288,4 +350,5 @@ def read(folder: Path) -> Results:
     if not rows or not isinstance(rows[0], RunHeader):
         raise ResultsError(f"{path} is empty: the run was stopped before it began; run the gate again")
     turns = tuple(row for row in rows if isinstance(row, TurnRow))
-    return Results(rows[0], turns, tuple(row for row in rows if isinstance(row, VerdictRow)))
+    scenarios = tuple(row for row in rows if isinstance(row, ScenarioRow))
+    return Results(rows[0], turns, tuple(row for row in rows if isinstance(row, VerdictRow)), scenarios)

@@ -27,7 +27,7 @@ def render() -> str:
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A line of results.jsonl, as s2s-gate writes it",
-        "description": "The first line is the run's header; then follow a row per turn and a row per verdict.",
+        "description": "The first line is the run's header; then follow a row per turn, scenario and verdict.",
         "oneOf": rows,
         "$defs": dict(sorted(definitions.items())),
     }

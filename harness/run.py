@@ -1,4 +1,5 @@
-"""A run of the gate: fixtures played into a target one by one, measured, written down at once, and decided upon.
+"""A run of the gate: fixtures and scenarios played into a target one by one, measured, written down at once, decided
+upon.
 
 However a run ends (in order, by a lost server, by Ctrl-C), what was measured is in its folder, with verdicts and
 reports, and a run that was not finished is not a pass.
@@ -8,43 +9,43 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib import metadata
+from datetime import datetime
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from client.connection import say_nothing
 from client.play import LIMIT_S, Clock, LoopClock
-from harness import baseline, fixtures, gates, history, judge, machine, reports, results, sequential
+from harness import baseline, fixtures, gates, history, judge, reports, results, scenario_gates, sequential
 from harness.baseline import Baseline, BaselineError
 from harness.fixtures import LANGUAGES, MANIFEST, Fixture, FixtureError, ManifestError, TierChoice
 from harness.gates import Gates, GatesError
 from harness.judge import Judge, JudgeUnavailable
 from harness.limits import ALL, DEFAULT_PATH
-from harness.measures import clipping, latency, words
 from harness.recording import Recording
 from harness.replay import replay, unplayed
 from harness.reports import TrendPoint
-from harness.results import ResultsWriter, RunHeader, TurnRow, VerdictRow
-from harness.scoring import score_turn
+from harness.results import ResultsWriter, RunHeader, ScenarioRow, TurnRow, VerdictRow
+from harness.run_header import describe_run, unfinished
+from harness.scenarios.casting import Cast, Casting, cast
+from harness.scenarios.performance import Performance
+from harness.scenarios.performer import perform, unperformed
+from harness.scoring import score_scenario, score_turn
 from harness.sequential import Look
 from harness.targets import open_target
 from harness.targets.base import Target, UnavailableError
-
-DEFAULT_PROFILE = "embedded"
-"""Whose limits apply where the server does not say what it runs."""
-
-DEFAULT_STT = "whisper-base"
-"""What a server that does not say is taken to hear with, so that no judge is called independent without reason."""
 
 LOST = "server"
 """The name of the verdict on one that is lost."""
 
 LOST_AFTER = 2
 """So many conversations in a row that could not be had, and the server counts as lost: the rest is not dialled."""
+
+Suite: TypeAlias = Literal["turns", "behaviour"]
+"""turns: clips, each in a conversation of its own, for latency, words and clipping. behaviour: scenarios."""
 
 START_ERRORS = (BaselineError, FixtureError, GatesError, JudgeUnavailable, ManifestError, OSError)
 """What keeps a run from starting; each message says what to do. `UnavailableError` is an `OSError`."""
@@ -74,6 +75,7 @@ class RunSettings:
             profile and target is; None for no comparison.
         force: compare with a baseline of another machine, profile, target or definition all the same.
         history: to what the run is added; None for nothing.
+        suites: what to play.
         budget_s: how long to go on playing while a limit is undecided; None to play each clip once. The first time that
             each is played is not cut short.
     """
@@ -95,6 +97,7 @@ class RunSettings:
     baseline: Path | None = None
     force: bool = False
     history: Path | None = None
+    suites: tuple[Suite, ...] = ("turns",)
 
 
 def default_folder(target: str) -> Path:
@@ -121,6 +124,8 @@ def choose(settings: RunSettings) -> list[Fixture]:
         FixtureError: there are none.
         ManifestError: the manifest cannot be read.
     """
+    if "turns" not in settings.suites:
+        return []
     clips = fixtures.load_manifest(settings.manifest)
     found = fixtures.available(settings.tier, settings.languages, settings.limit, clips=clips, folder=settings.audio)
     if not found:
@@ -136,10 +141,29 @@ def choose(settings: RunSettings) -> list[Fixture]:
     return [clip for clip in chain.from_iterable(zip_longest(*by_language)) if clip is not None]
 
 
+def choose_scenarios(settings: RunSettings) -> Casting:
+    """The scenarios that a run would play, and those that it cannot.
+
+    Raises:
+        FixtureError: there are none, although they are asked for.
+        ManifestError: the manifest or the scenarios cannot be read.
+    """
+    if "behaviour" not in settings.suites:
+        return Casting()
+    casting = cast(settings.languages, full_duplex=settings.target != "endpoint")
+    if not casting.played:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in casting.left_out.items())
+        raise FixtureError(
+            f"no scenario can be played in {', '.join(settings.languages)}: {reasons or 'there is none'}"
+        )
+    return casting
+
+
 @asynccontextmanager
 async def open_run(
     settings: RunSettings,
     planned: Sequence[Fixture],
+    casting: Casting = Casting(),  # noqa: B008 - it is frozen
     *,
     target: Target | None = None,
     on_progress: Callable[[str], None] = say_nothing,
@@ -149,6 +173,7 @@ async def open_run(
     Args:
         settings: what to run.
         planned: the fixtures that are to be played; a run that leaves some out is not a pass.
+        casting: the scenarios that are to be played; the same.
         target: the server under test, where somebody else has opened it and closes it; else by the settings.
         on_progress: told what is loaded or waited for.
 
@@ -169,12 +194,12 @@ async def open_run(
         else open_target(settings.target, settings.endpoint, token=settings.token, on_progress=on_progress)
     )
     async with opening as server:
-        header = _header(settings, planned, server, await server.describe(), listener)
+        header = describe_run(settings, planned, casting, server, await server.describe(), listener)
         before = baseline.find(header, settings.baseline, force=settings.force) if settings.baseline else None
         try:
             with ResultsWriter(settings.folder, header, settings.gates) as writer:
                 (settings.folder / sequential.FILE_NAME).unlink(missing_ok=True)
-                run = Run(settings, server, header, planned, writer, limits, listener, before)
+                run = Run(settings, server, header, planned, writer, limits, listener, before, casting=casting)
                 try:
                     yield run
                 finally:
@@ -192,25 +217,6 @@ async def open_run(
                 reports.write_all(settings.folder, trend=trend)
 
 
-def is_engine_under_test(listener: Judge, server: Mapping[str, str]) -> bool:
-    """Whether the judge is the very engine that the server, by its own account, hears with."""
-    return listener.name == server.get("stt", DEFAULT_STT)
-
-
-def unfinished(planned: Sequence[str] | None, rows: Sequence[TurnRow]) -> list[VerdictRow]:
-    """That a run was not finished, if so: `planned` are the ids of the clips it was to play, None if not known."""
-    played = {row.fixture_id for row in rows}
-    missing = len(set(planned or ()) - played)
-    if planned is not None and not missing:
-        return []
-    reason = (
-        "the run was stopped before it decided, and what it was to play is not known"
-        if planned is None
-        else f"the run was stopped: {missing} of {len(planned)} clips were not played"
-    )
-    return [VerdictRow("all played", "run", ALL, "inconclusive", len(played), reason)]
-
-
 class Run:
     """A run under way.
 
@@ -218,7 +224,9 @@ class Run:
         settings: that it was opened with.
         header: what is run.
         planned: the fixtures that are to be played.
-        rows: what has been measured so far, in order.
+        casting: the scenarios that are to be played.
+        rows: the turns that have been measured so far, in order.
+        scenarios: the same of the scenarios.
     """
 
     def __init__(
@@ -232,12 +240,15 @@ class Run:
         listener: Judge | None,
         before: Baseline | None = None,
         *,
+        casting: Casting = Casting(),  # noqa: B008 - it is frozen
         clock: Clock | None = None,
     ) -> None:
         self.settings = settings
         self.header = header
         self.planned = tuple(planned)
+        self.casting = casting
         self.rows: list[TurnRow] = []
+        self.scenarios: list[ScenarioRow] = []
         self._target = target
         self._writer = writer
         self._limits = limits
@@ -254,6 +265,11 @@ class Run:
         """Play and measure one fixture; once more if the harness's own sender was late, which counts both times."""
         row = await self._play(fixture)
         return await self._play(fixture) if row.outcome == "invalid" else row
+
+    async def scenario(self, played: Cast) -> ScenarioRow:
+        """Play and measure one scenario; once more if the harness's own sender was late."""
+        row = await self._perform(played)
+        return await self._perform(played) if row.outcome == "invalid" else row
 
     async def replays(self) -> AsyncIterator[TurnRow]:
         """Once all planned clips are played: play those again that may decide a limit, until all are or time is up.
@@ -278,10 +294,12 @@ class Run:
         verdicts = gates.decide(self._limits, self.header, self.rows, looks)
         if self._baseline:
             verdicts += baseline.verdicts(self._baseline, self.header, self.rows, looks)
+        verdicts += scenario_gates.decide(self._limits, self.header, self.scenarios)
         if self.is_lost:
-            reason = f"the server could not be reached any more: {self.rows[-1].error}"
-            verdicts.append(VerdictRow(LOST, "run", ALL, "fail", len(self.rows), reason))
-        return [*verdicts, *unfinished(self.header.planned, self.rows)]
+            last = self.scenarios[-1] if self.scenarios else self.rows[-1]  # scenarios are played last
+            reason = f"the server could not be reached any more: {last.error}"
+            verdicts.append(VerdictRow(LOST, "run", ALL, "fail", len(self.rows) + len(self.scenarios), reason))
+        return [*verdicts, *unfinished(self.header, self.rows, self.scenarios)]
 
     def look_at_the_end(self) -> None:
         """Keep when a run with a budget was ended, whoever ended it, so that its verdicts can be made again."""
@@ -351,7 +369,7 @@ class Run:
 
     async def _record(self, fixture: Fixture) -> Recording:
         if self.is_lost:
-            return unplayed(fixture, self._target, "not played: the server could not be reached before")
+            return unplayed(fixture, self._target, _NOT_DIALLED)
         try:
             recording = await replay(fixture, self._target, clock=self._clock, limit_s=self.settings.limit_s)
         except UnavailableError as error:
@@ -365,29 +383,31 @@ class Run:
         recording.cold, self._cold = self._cold, False
         return recording
 
+    async def _perform(self, played: Cast) -> ScenarioRow:
+        scenario = played.scenario
+        repeat = sum(row.scenario_id == scenario.id for row in self.scenarios)
+        performance = await self._record_scenario(played)
+        row = await asyncio.to_thread(
+            score_scenario, performance, scenario.about, attribution=played.attribution, repeat=repeat
+        )
+        row = self._writer.add_scenario(row, performance)
+        self.scenarios.append(row)
+        return row
 
-def _header(
-    settings: RunSettings, planned: Sequence[Fixture], target: Target, server: dict[str, str], listener: Judge | None
-) -> RunHeader:
-    engines = {key.removeprefix("lm."): name for key, name in server.items() if key.startswith("lm.")}
-    profile = settings.profile or server.get("profile", DEFAULT_PROFILE)
-    return RunHeader(
-        target=target.name,
-        profile=profile,
-        tier=" and ".join(sorted({fixture.tier for fixture in planned})),
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        languages=settings.languages,
-        endpoint=settings.endpoint or "",
-        machine=machine.describe(),
-        server={key: value for key, value in server.items() if not key.startswith("lm.")},
-        versions={
-            "s2s-gate": metadata.version("s2s-gate"),
-            "latency": str(latency.VERSION),
-            "words": str(words.VERSION),
-            "clipping": str(clipping.VERSION),
-        },
-        lm=engines,
-        judge=f"{listener.name} {listener.version}" if listener else None,
-        judge_is_engine=listener is not None and is_engine_under_test(listener, server),
-        planned=tuple(fixture.id for fixture in planned),
-    )
+    async def _record_scenario(self, played: Cast) -> Performance:
+        scenario, clips = played.scenario, played.clips
+        if self.is_lost:
+            return unperformed(scenario, clips, _NOT_DIALLED)
+        try:
+            performance = await perform(scenario, clips, self._target, clock=self._clock, limit_s=self.settings.limit_s)
+        except UnavailableError as error:
+            self._lost += 1
+            return unperformed(scenario, clips, str(error))
+        except Exception as error:
+            _log.exception("%s: the target failed", scenario.id)  # as of a turn
+            return unperformed(scenario, clips, f"{type(error).__name__}: {error}")
+        self._lost = 0
+        return performance
+
+
+_NOT_DIALLED = "not played: the server could not be reached before"

@@ -13,10 +13,11 @@ from client.audio import FloatArray
 from harness import normalise
 from harness.fixtures import Fixture, read
 from harness.judge import Judge
-from harness.measures import clipping, latency, words
+from harness.measures import behaviour, clipping, latency, words
 from harness.recording import Evidence, Outcome, Recording
 from harness.reply import Reply
-from harness.results import TurnRow
+from harness.results import ScenarioRow, TurnRow
+from harness.scenarios.performance import Performance
 
 JUDGE_RATE_HZ = 16_000
 
@@ -26,7 +27,10 @@ VERSIONS = {
     "normalise": normalise.VERSION,
     "clipping": clipping.VERSION,
 }
-"""Of the definitions that every row is measured by."""
+"""Of the definitions that the row of every turn is measured by."""
+
+BEHAVIOUR_VERSIONS = {"behaviour": behaviour.VERSION}
+"""The same of a scenario."""
 
 
 def score_turn(
@@ -62,6 +66,32 @@ def score_turn(
         evidence=evidence,
         **_measure(recording, evidence, fixture.transcript, previous_lufs),
     )
+
+
+def score_scenario(performance: Performance, about: str, *, attribution: str = "", repeat: int = 0) -> ScenarioRow:
+    """Measure one scenario."""
+    said, evidence, error = tuple(performance.said), performance.evidence, performance.error
+    checks = behaviour.measure(said, evidence, error)
+    return ScenarioRow(
+        scenario_id=performance.scenario_id,
+        language=performance.language,
+        about=about,
+        outcome=behaviour.outcome(checks, evidence, error),
+        checks=checks,
+        said=said,
+        evidence=evidence,
+        error=error,
+        repeat=repeat,
+        attribution=attribution,
+        versions=BEHAVIOUR_VERSIONS,
+    )
+
+
+def score_scenario_again(row: ScenarioRow) -> ScenarioRow:
+    """A stored row with its measure taken anew on the evidence that it was made from."""
+    checks = behaviour.measure(row.said, row.evidence, row.error)
+    outcome = behaviour.outcome(checks, row.evidence, row.error)
+    return replace(row, checks=checks, outcome=outcome, versions=BEHAVIOUR_VERSIONS)
 
 
 def score_again(row: TurnRow, recording: Recording, evidence: Evidence, previous_lufs: float | None = None) -> TurnRow:

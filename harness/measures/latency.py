@@ -86,8 +86,7 @@ class Latency:
 
 def outcome(recording: Recording) -> Outcome:
     """How the turn came out. What the harness itself spoilt comes first: it says nothing about the server."""
-    p99_s, max_s = _lateness(recording)
-    if p99_s > LATE_P99_S or max_s > LATE_MAX_S:
+    if is_late(recording.lateness_s):
         return "invalid"
     if recording.error is not None:
         return "error"
@@ -104,7 +103,7 @@ def measure(recording: Recording) -> Latency:
     audible_s = _first_audible(Reply.of(recording))
     zero_s = recording.end_of_speech_s
     waits = audible_s is not None and first_s is not None and first_s >= zero_s
-    p99_s, max_s = _lateness(recording)
+    p99_s, max_s = lateness(recording.lateness_s)
     return Latency(
         first_byte_s=_since(zero_s, first_s),
         ttfa_s=_since(zero_s, audible_s),
@@ -117,11 +116,17 @@ def measure(recording: Recording) -> Latency:
     )
 
 
-def _lateness(recording: Recording) -> tuple[float, float]:
+def is_late(lateness_s: Sequence[float]) -> bool:
+    """Whether the harness's own sender was so late that what it sent says nothing about the server."""
+    p99_s, max_s = lateness(lateness_s)
+    return p99_s > LATE_P99_S or max_s > LATE_MAX_S
+
+
+def lateness(lateness_s: Sequence[float]) -> tuple[float, float]:
     """Of the harness's own sender: p99 (the nearest rank) and the largest, seconds."""
-    if not recording.lateness_s:
+    if not lateness_s:
         return 0.0, 0.0
-    return float(np.quantile(recording.lateness_s, 0.99, method="inverted_cdf")), max(recording.lateness_s)
+    return float(np.quantile(lateness_s, 0.99, method="inverted_cdf")), max(lateness_s)
 
 
 def _first_byte(recording: Recording) -> float | None:

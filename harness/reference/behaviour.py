@@ -42,8 +42,36 @@ class Defect:
 
 
 @dataclass(frozen=True, slots=True)
+class Reaction:
+    """What a sound of the caller brings about.
+
+    Attributes:
+        answer: it is answered with this text; empty for no answer.
+        times: so often, one answer after the other.
+        stops_after_s: the reply under way is broken off so long after the sound began; None lets it go on.
+    """
+
+    answer: str = ""
+    times: int = 1
+    stops_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How the server takes turns in a conversation of several sounds, which it tells apart by the silence between.
+
+    Attributes:
+        patience_s: so much silence ends a sound.
+        reactions: to the first sound, the second, and so on; to any further one there is none.
+    """
+
+    patience_s: float = 0.3
+    reactions: tuple[Reaction, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Behaviour:
-    """One answer to one question. All times in seconds.
+    """One answer to one question, or manners in a whole conversation. All times in seconds.
 
     Attributes:
         speech_end_s: where the speech of the question ends, since its first sample.
@@ -61,6 +89,8 @@ class Behaviour:
         broken_off_chunks: a reply of so many chunks is broken off in mid-wave before the reply proper; 0 for none.
         defects: what is wrong with the samples.
         breaks: what is wrong with the protocol.
+        manners: the server listens for itself; all that is said of the reply is said of each, but for its words, and
+            the first byte of a reply comes when `manners.patience_s` of silence have ended a sound.
     """
 
     speech_end_s: float
@@ -80,6 +110,7 @@ class Behaviour:
     broken_off_chunks: int = 0
     defects: tuple[Defect, ...] = ()
     breaks: Break | None = None
+    manners: Manners | None = None
 
     def delays_s(self) -> dict[str, float]:
         """Stage to what it adds to the wait, its jitter drawn."""

@@ -7,7 +7,7 @@ import json
 from typing import Any, Protocol
 
 from harness.reference.behaviour import Behaviour
-from harness.reference.script import Audio, Broken, Done, Said, Text, Transcript
+from harness.reference.script import Audio, Broken, Done, Said, SpeechHeard, Text, Transcript
 
 
 class Connection(Protocol):
@@ -27,8 +27,8 @@ class Wire(Protocol):
         """What is said before any audio."""
         ...
 
-    def samples_in(self, message: str | bytes) -> int:
-        """How many samples of the microphone a message brings."""
+    def sound_in(self, message: str | bytes) -> bytes:
+        """The PCM16 of the microphone that a message brings."""
         ...
 
     def encode(self, said: Said) -> list[str | bytes]:
@@ -44,8 +44,8 @@ class Endpoint:
     async def open(self, connection: Connection, behaviour: Behaviour) -> None:
         """Nothing is said."""
 
-    def samples_in(self, message: str | bytes) -> int:
-        return len(message) // 2 if isinstance(message, bytes) else 0
+    def sound_in(self, message: str | bytes) -> bytes:
+        return message if isinstance(message, bytes) else b""
 
     def encode(self, said: Said) -> list[str | bytes]:
         match said:
@@ -80,11 +80,9 @@ class Realtime:
             pass
         await connection.send(_event("session.updated", session=session))
 
-    def samples_in(self, message: str | bytes) -> int:
+    def sound_in(self, message: str | bytes) -> bytes:
         event = json.loads(message)
-        if event["type"] != "input_audio_buffer.append":
-            return 0
-        return len(base64.b64decode(event["audio"])) // 2
+        return base64.b64decode(event["audio"]) if event["type"] == "input_audio_buffer.append" else b""
 
     def encode(self, said: Said) -> list[str | bytes]:
         match said:
@@ -99,6 +97,8 @@ class Realtime:
                 return [*self._begin(), self._part("response.output_audio.delta", delta=coded)]
             case Done(trace, cancelled):
                 return [*self._begin(), self._end("cancelled" if cancelled else "completed", trace)]
+            case SpeechHeard():
+                return [_event("input_audio_buffer.speech_started", item_id="item_question", audio_start_ms=0)]
             case Broken(kind):
                 return self._break(kind)
 

@@ -39,13 +39,18 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechHeard:
+    """The caller has begun to speak."""
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
     """What no server may say, or the end of the line."""
 
     kind: Break
 
 
-Said: TypeAlias = Transcript | Text | Audio | Done | Broken
+Said: TypeAlias = Transcript | Text | Audio | Done | SpeechHeard | Broken
 Step: TypeAlias = tuple[float, Said]
 """Seconds after the end of speech, and what is said then."""
 

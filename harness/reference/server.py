@@ -14,6 +14,7 @@ from websockets.http11 import Request, Response
 from client.play import Clock, LoopClock
 from harness.jsonlines import LineError
 from harness.reference.behaviour import Behaviour, parse_query
+from harness.reference.manners import MannerlyServer
 from harness.reference.protocols import Connection, Endpoint, Realtime, Wire
 from harness.reference.script import Broken, write
 
@@ -63,8 +64,10 @@ async def converse(connection: Connection, wire: Wire, behaviour: Behaviour, clo
     """Hear a question and answer it, until the client leaves; what has to be done to the connection is returned."""
     await wire.open(connection, behaviour)
     heard = SampleClock(wire.rate_hz)
-    answer = asyncio.create_task(_answer(connection, wire, behaviour, clock, heard), name="answer")
-    listen = asyncio.create_task(_listen(connection, wire, clock, heard), name="listen")
+    manners = MannerlyServer(connection, wire, behaviour, clock) if behaviour.manners else None
+    talk = manners.run() if manners else _answer(connection, wire, behaviour, clock, heard)
+    answer = asyncio.create_task(talk, name="answer")
+    listen = asyncio.create_task(_listen(connection, wire, clock, heard, manners), name="listen")
     try:
         done, _ = await asyncio.wait((answer, listen), return_when=asyncio.FIRST_COMPLETED)
         if answer in done and (end := answer.result()):
@@ -77,10 +80,15 @@ async def converse(connection: Connection, wire: Wire, behaviour: Behaviour, clo
     return None
 
 
-async def _listen(connection: Connection, wire: Wire, clock: Clock, heard: SampleClock) -> None:
+async def _listen(
+    connection: Connection, wire: Wire, clock: Clock, heard: SampleClock, manners: MannerlyServer | None
+) -> None:
     try:
         while True:
-            heard.take(wire.samples_in(await connection.recv()), clock.now())
+            pcm = wire.sound_in(await connection.recv())
+            heard.take(len(pcm) // 2, clock.now())
+            if manners:
+                manners.hear(pcm)
     except ConnectionClosed:
         return
 

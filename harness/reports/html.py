@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jinja2
 
-from harness.reports import sound, spread, summary
+from harness.reports import scenes, sound, spread, summary
 from harness.reports.axis import Axis
 from harness.reports.timeline import Timeline, draw, seconds_of_sound
 from harness.reports.trend import TrendPoint, trends
@@ -78,7 +78,9 @@ def render(
 ) -> str:
     """The page of a run whose audio lies in `folder`, with the history of its figures where that is given."""
     languages = summary.summarise(results)
-    turns = _turns(results, folder, on_turn)
+    seconds = seconds_of_sound(results.turns) + scenes.seconds_of_sound(results.scenarios)
+    kilobits = sound.affordable(seconds)
+    turns = _turns(results, folder, kilobits, on_turn)
     waits = spread.axis_of(results.turns, results.verdicts)
     script = _file("page.js")
     return (
@@ -97,6 +99,8 @@ def render(
             waterfall_axis=Axis.of([sum(max(0.0, length) for _, length in one.waterfall) for one in languages]),
             stages=STAGE_NAMES,
             trends=trends(trend),
+            tally=summary.tally(results.scenarios),
+            scenes=_scenes(results, folder, kilobits),
             turns={one.language: [turn for turn in turns if turn.row.language == one.language] for one in languages},
             style=_file("page.css"),
             script=script,
@@ -124,8 +128,15 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _turns(results: Results, folder: Path, on_turn: Callable[[int, int], None]) -> list[Turn]:
-    kilobits = sound.affordable(seconds_of_sound(results.turns))
+def _scenes(results: Results, folder: Path, kilobits: int | None) -> list[scenes.Scene]:
+    """What did not come out as expected first."""
+    with ThreadPoolExecutor(WORKERS) as workers:
+        numbered = enumerate(results.scenarios, 1)
+        drawn = list(workers.map(lambda one: scenes.draw(folder, one[0], one[1], kilobits), numbered))
+    return sorted(drawn, key=lambda scene: summary.SCENARIO_GRAVITY.index(scene.row.outcome))
+
+
+def _turns(results: Results, folder: Path, kilobits: int | None, on_turn: Callable[[int, int], None]) -> list[Turn]:
 
     def make(numbered: tuple[int, TurnRow]) -> Turn:
         number, row = numbered

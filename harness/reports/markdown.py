@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from harness.reports.summary import (
+    astray,
     bound,
     gate_title,
     headline,
@@ -15,6 +16,7 @@ from harness.reports.summary import (
     percent,
     seconds,
     summarise,
+    tally,
     unkept,
 )
 from harness.results import Results, RunHeader, Verdict, VerdictRow
@@ -42,7 +44,10 @@ def render(results: Results) -> str:
     ]
     if open_ := unkept(results):
         lines += [*_limits(open_), ""]
-    lines += [*_languages(results), ""]
+    if header.planned != ():
+        lines += [*_languages(results), ""]
+    if results.scenarios:
+        lines += [*_scenarios(results), ""]
     if told := notes(header):
         lines += [*(f"- {_cell(note)}" for note in told), ""]
     for title, kind in (("kept", "pass"), ("not gated", "not gated")):
@@ -67,6 +72,23 @@ def _limits(rows: Sequence[VerdictRow]) -> list[str]:
             for row in rows
         ),
     ]
+
+
+def _scenarios(results: Results) -> Iterator[str]:
+    yield "| in conversations | went wrong | of | undecided | at most |"
+    yield "|---|---|---|---|---|"
+    for one in tally(results.scenarios):
+        high = f"{100 * one.high:.0f} %" if one.n else "–"
+        yield f"| {_cell(gate_title(one.measure))} | {one.broken} | {one.n} | {one.undecided} | {high} |"
+    held = sum(row.outcome == "held" for row in results.scenarios)
+    yield ""
+    yield f"{held} of {len(results.scenarios)} scenarios came out as expected."
+    if unheld := astray(results.scenarios):
+        yield ""
+        yield "| scenario | | why |"
+        yield "|---|---|---|"
+        for row, why in unheld:
+            yield f"| {_cell(row.scenario_id)} | {row.outcome} | {_cell(why)} |"
 
 
 def _languages(results: Results) -> Iterator[str]:

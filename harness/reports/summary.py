@@ -10,11 +10,12 @@ from statistics import median
 
 from harness import statistics
 from harness.gates import exit_code
-from harness.limits import SCOPES
+from harness.limits import BEHAVIOUR, SCOPES
+from harness.measures import behaviour
 from harness.measures.clipping import Finding
 from harness.measures.latency import STAGES
 from harness.measures.words import Errors, Words, total
-from harness.results import Results, RunHeader, TurnRow, Verdict, VerdictRow
+from harness.results import Results, RunHeader, ScenarioRow, TurnRow, Verdict, VerdictRow
 from harness.statistics import Estimate
 
 OVERALL: dict[int, Verdict] = {0: "pass", 1: "fail", 2: "inconclusive", 3: "invalid"}
@@ -102,6 +103,15 @@ _GATES = {
     "spoken": "errors in what was spoken",
     "echoed": "errors in what was echoed",
     "clipping": "replies with a finding",
+    "premature": "answers before the end of speech",
+    "unanswered": "speech without an answer",
+    "surplus": "answers too many",
+    "false_answers": "answers to what asks for none",
+    "missed_interruptions": "interruptions that did not stop the answer",
+    "late_stops": "answers that stopped late",
+    "false_interruptions": "answers stopped by what is no interruption",
+    "wrong_language": "answers in another language",
+    "scenarios": "scenarios sent on time",
 }
 
 
@@ -136,6 +146,50 @@ def summarise(results: Results) -> list[LanguageSummary]:
     return [_language(code, results) for code in ordered]
 
 
+SCENARIO_GRAVITY: tuple[behaviour.Outcome, ...] = ("error", "broken", "undecided", "invalid", "held")
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How often something went wrong that could have; `high` is the upper 95 % bound of its share."""
+
+    measure: str
+    broken: int
+    n: int
+    undecided: int
+    high: float
+
+
+def tally(rows: Sequence[ScenarioRow]) -> list[Tally]:
+    """Over all scenarios that were sent on time, in the order of the measures."""
+    found: list[Tally] = []
+    for measure in BEHAVIOUR:
+        checks = [check for row in rows if row.outcome != "invalid" for check in row.checks if check.measure == measure]
+        if not checks:
+            continue
+        counts = Counter(check.verdict for check in checks)
+        n = counts["held"] + counts["broken"]
+        high = statistics.share(counts["broken"], n).high if n else 1.0
+        found.append(Tally(measure, counts["broken"], n, counts["undecided"], high))
+    return found
+
+
+def astray(rows: Sequence[ScenarioRow]) -> list[tuple[ScenarioRow, str]]:
+    """The scenarios that did not come out as expected, the gravest first, and why in words."""
+    unheld = [row for row in rows if row.outcome != "held"]
+    return [(row, _why(row)) for row in sorted(unheld, key=lambda row: SCENARIO_GRAVITY.index(row.outcome))]
+
+
+def _why(row: ScenarioRow) -> str:
+    if row.error is not None:
+        return row.error
+    if row.outcome == "invalid":
+        return "sent too late by the harness itself"
+    kind = "broken" if row.outcome == "broken" else "undecided"
+    told = [f"{gate_title(check.measure)}: {check.told}" for check in row.checks if check.verdict == kind]
+    return "; ".join(told) or "nothing was expected of it"
+
+
 def notes(header: RunHeader) -> list[str]:
     """What a reader must know before the figures."""
     found = []
@@ -146,7 +200,11 @@ def notes(header: RunHeader) -> list[str]:
         found.append("Synthetic clips are spoken by the project's own voices: easier to hear than people are.")
     if header.judge_is_engine:
         found.append("The judge is the engine under test: it may share its mistakes, and flatter it.")
-    if header.judge is None:
+    reasons: dict[str, list[str]] = {}
+    for name, reason in header.left_out.items():
+        reasons.setdefault(reason, []).append(name)
+    found += [f"Not played: {', '.join(names)}: {reason}." for reason, names in reasons.items()]
+    if header.judge is None and header.planned != ():
         found.append("No judge was asked: what the replies really say was not checked.")
     if not header.lm:
         found.append("The server does not say which language model answers.")

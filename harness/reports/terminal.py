@@ -6,8 +6,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from harness.measures import behaviour
 from harness.reports.summary import (
     LanguageSummary,
+    astray,
     gate_title,
     headline,
     language_name,
@@ -16,6 +18,7 @@ from harness.reports.summary import (
     percent,
     seconds,
     summarise,
+    tally,
     unkept,
 )
 from harness.results import Results, Verdict
@@ -32,6 +35,13 @@ COLOURS: dict[Verdict, str] = {
     "not gated": "dim",
     "invalid": "magenta",
 }
+SCENARIO_COLOURS: dict[behaviour.Outcome, str] = {
+    "held": "green",
+    "broken": "red",
+    "undecided": "yellow",
+    "invalid": "magenta",
+    "error": "red",
+}
 
 
 def print_summary(results: Results, console: Console | None = None) -> None:
@@ -46,7 +56,14 @@ def print_summary(results: Results, console: Console | None = None) -> None:
     )
     for note in notes(header):
         console.print(f"[dim]{escape(note)}[/dim]", highlight=False)
-    console.print(_table(summarise(results)))
+    if header.planned != ():
+        console.print(_table(summarise(results)))
+    if results.scenarios:
+        console.print(_scenarios(results))
+        for scenario, why in astray(results.scenarios):
+            colour = SCENARIO_COLOURS[scenario.outcome]
+            name = f"[{colour}]{scenario.outcome}[/]  {escape(scenario.scenario_id)}"
+            console.print(f"{name}: {escape(why)}", highlight=False, soft_wrap=True)
     for row in unkept(results):
         where = f"{escape(gate_title(row.gate))} ({escape(language_name(row.language))})"
         console.print(f"{_coloured(row.verdict)}  {where}: {escape(row.reason)}", highlight=False)
@@ -76,6 +93,20 @@ def _table(languages: list[LanguageSummary]) -> Table:
             percent(one.floor),
             one.clipping,
         )
+    return table
+
+
+def _scenarios(results: Results) -> Table:
+    held = sum(row.outcome == "held" for row in results.scenarios)
+    caption = f"{held} of {len(results.scenarios)} scenarios as expected. at most: upper 95 % bound of the share."
+    table = Table(
+        box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", caption_justify="left", caption=caption
+    )
+    for name in ("in conversations", "went wrong", "of", "undecided", "at most"):
+        table.add_column(name, justify="left" if name == "in conversations" else "right", no_wrap=True)
+    for one in tally(results.scenarios):
+        high = f"{100 * one.high:.0f} %" if one.n else "–"
+        table.add_row(gate_title(one.measure), str(one.broken), str(one.n), str(one.undecided), high)
     return table
 
 

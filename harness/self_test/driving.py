@@ -18,6 +18,7 @@ from harness.run import Run, RunSettings
 from harness.self_test.clips import make_questions
 from harness.self_test.expected import measured, programmed
 from harness.self_test.listener import ToneListener
+from harness.self_test.manners import MANNERS, Case, cast_of
 from harness.self_test.programme import (
     BAD_RUNS,
     CLEAN,
@@ -95,7 +96,7 @@ def turns() -> int:
     good = sum(CLEAN.values()) + sum(STALLED.values())
     bad = sum(len(fault.protocols) * (1 if fault.before is None else 2) for fault in FAULTS)
     refused = sum(1 + run.turns for run in BAD_RUNS)
-    return good + bad + refused
+    return good + bad + refused + 2 * len(MANNERS)
 
 
 async def drive(
@@ -119,6 +120,8 @@ async def drive(
                 await bench.fault(fault, protocol)
         for bad in BAD_RUNS:
             await bench.bad_run(bad)
+        for case in MANNERS:
+            await bench.manners(case)
         return bench.outcome
 
 
@@ -197,6 +200,29 @@ class _Bench:
             red = verdict is not None and verdict.verdict in ("fail", "invalid")
             told = f"{verdict.verdict}: {verdict.reason}" if verdict else "no verdict"
             self.outcome.gates.append(Found(gate, "realtime", f"red when {bad.name}", red, told))
+
+    async def manners(self, case: Case) -> None:
+        """A scenario with a server that behaves, in which nothing may be found, and with one that does not."""
+        played = cast_of(case, self._questions)
+        for manners, is_good in ((case.good, True), (case.bad, False)):
+            target = _Aimed("realtime", self._address)
+            target.behaviour = Behaviour(0.0, manners=manners)
+            header = RunHeader("realtime", PROFILE, "synthetic", "", ("en",), planned=(), scenarios=(case.name,))
+            with ResultsWriter(self._folder / "run", header) as writer:
+                settings = RunSettings(self._folder / "run", target="realtime", limit_s=LIMIT_S)
+                run = Run(settings, target, header, [], writer, self._limits, None, clock=self._clock)
+                row = await run.scenario(played)
+                for _ in range(_AGAIN):
+                    if row.outcome == "invalid":
+                        row = await run.scenario(played)
+            self._on_turn(case.name)
+            self.outcome.late += row.outcome == "invalid"
+            broken = sorted({check.measure for check in row.checks if check.verdict == "broken"})
+            told = row.error or ", ".join(broken) or "nothing"
+            if is_good and row.outcome not in ("held", "invalid"):
+                self.outcome.false_findings.append(f"realtime: {case.name}, behaving: {row.outcome} ({told})")
+            elif not is_good:
+                self.outcome.faults.append(Found(case.name, "realtime", case.sign, broken == [case.sign], told))
 
     def _asked(self, count: int) -> list[Fixture]:
         return [self._questions[number % len(self._questions)] for number in range(count)]

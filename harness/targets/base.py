@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from client.connection import UnavailableError
-from client.events import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, Spoken
+from client.events import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, SpeechStarted, Spoken
 from client.play import Session
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "ReplyEnded",
     "ServerEvent",
     "Session",
+    "SpeechStarted",
     "Spoken",
     "Target",
     "UnavailableError",

@@ -8,7 +8,17 @@ from dataclasses import asdict
 from importlib import metadata
 
 from client.connection import say_nothing
-from harness.targets.base import Failed, Heard, ReplyAudio, ReplyEnded, ServerEvent, Session, Spoken, UnavailableError
+from harness.targets.base import (
+    Failed,
+    Heard,
+    ReplyAudio,
+    ReplyEnded,
+    ServerEvent,
+    Session,
+    SpeechStarted,
+    Spoken,
+    UnavailableError,
+)
 from pipeline import events
 from pipeline.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, float_to_pcm16, pcm16_to_float
 from pipeline.conversation import Conversation
@@ -81,6 +91,8 @@ async def load_embedded(*, on_progress: Callable[[str], None] = say_nothing) -> 
 
 def _translate(event: events.Event) -> ServerEvent | None:
     match event:
+        case events.SpeechStarted():
+            return SpeechStarted()
         case events.Transcribed(text=text):
             return Heard(text)
         case events.ReplyText(text=text):

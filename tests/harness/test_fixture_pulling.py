@@ -156,3 +156,12 @@ def test_raw_samples_take_their_rate_from_the_manifest() -> None:
     data = tone().astype("<i2").tobytes()
     clip = source_clip(data, tone(), source={"path": "x.raw"})
     assert only(list(pull([clip], fetch=lambda _: data))).origin == "source"
+
+
+def test_clips_of_somebody_s_own_need_no_source_and_lie_beside_their_manifest(tmp_path: Path) -> None:
+    data = wav(tmp_path, "x.wav", tone())
+    clip = parse(source=None, file="x.wav", sha256=sha(data))
+    assert clip.source is None
+    assert available(clips=[clip]) == []
+    assert [fixture.path for fixture in available(clips=[clip], folder=tmp_path)] == [tmp_path / "x.wav"]
+    assert "names no source" in only(list(pull([clip]))).reason

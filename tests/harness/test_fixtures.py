@@ -115,15 +115,6 @@ def test_a_missing_field_is_named(field: str) -> None:
         list(parse_manifest(json.dumps(line)))
 
 
-def test_clips_of_somebody_s_own_need_no_source_and_lie_beside_their_manifest(tmp_path: Path) -> None:
-    data = wav(tmp_path, "x.wav", tone())
-    clip = parse(source=None, file="x.wav", sha256=sha(data))
-    assert clip.source is None
-    assert available(clips=[clip]) == []
-    assert [fixture.path for fixture in available(clips=[clip], folder=tmp_path)] == [tmp_path / "x.wav"]
-    assert "names no source" in only(list(pull([clip]))).reason
-
-
 def test_an_id_given_twice_names_both_lines() -> None:
     with pytest.raises(ManifestError, match=r"line 2.*also line 1"):
         list(parse_manifest("\n".join([json.dumps(entry())] * 2)))

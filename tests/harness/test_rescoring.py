@@ -24,7 +24,7 @@ from harness.measures.latency import Latency
 from harness.recording import Chunk, Evidence, Recording
 from harness.rescoring import rescore
 from harness.restoring import restore
-from harness.results import FILE_NAME, GATES_NAME, ResultsError, ResultsWriter, RunHeader, TurnRow
+from harness.results import FILE_NAME, GATES_NAME, SCHEMA, ResultsError, ResultsWriter, RunHeader, TurnRow
 from harness.scoring import VERSIONS, score_turn
 from pipeline.audio import float_to_pcm16
 
@@ -261,7 +261,7 @@ def test_a_run_of_schema_1_keeps_its_figures(old_run: Path, tmp_path: Path) -> N
     assert outcome.without_evidence == len(before.turns) == 2
     assert outcome.results.turns == before.turns
     assert outcome.results.verdicts != before.verdicts
-    assert outcome.results.header.schema == json.loads((old_run / FILE_NAME).open().readline())["schema"] == 2
+    assert outcome.results.header.schema == json.loads((old_run / FILE_NAME).open().readline())["schema"] == SCHEMA
 
 
 def invoke(command: object, *arguments: str | Path) -> Result:

@@ -17,7 +17,16 @@ from harness.measures.clipping import Clipping, Finding
 from harness.measures.latency import Bar, Latency, Playback
 from harness.measures.words import Errors, Pair, Words
 from harness.recording import Arrival, Chunk, Evidence, Recording
-from harness.results import ResultsError, ResultsWriter, RunHeader, TurnRow, VerdictRow, from_line, to_line
+from harness.results import (
+    ResultsError,
+    ResultsWriter,
+    RunHeader,
+    ScenarioRow,
+    TurnRow,
+    VerdictRow,
+    from_line,
+    to_line,
+)
 
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
 st.register_type_strategy(str, st.text(max_size=12))
@@ -38,11 +47,17 @@ TURN = TurnRow(
     versions={"latency": 1},
     evidence=Evidence(0.02, 1.0, (0.0001,), chunks=(Arrival(1.5, 3), Arrival(1.6, 2)), heard="一版。"),
 )
+ROWS = (
+    st.builds(RunHeader, schema=st.just(results.SCHEMA))
+    | st.from_type(TurnRow)
+    | st.from_type(ScenarioRow)
+    | st.from_type(VerdictRow)
+)
 VERDICT = VerdictRow("ttfa_s p50", "latency", "zh", "inconclusive", 3, "n too small", limit=1.6)
 
 
 @settings(max_examples=50)
-@given(st.builds(RunHeader, schema=st.just(results.SCHEMA)) | st.from_type(TurnRow) | st.from_type(VerdictRow))
+@given(ROWS)
 def test_a_row_survives_the_file(row: results.Row) -> None:
     line = to_line(row)
     assert "\n" not in line
@@ -78,7 +93,7 @@ def test_a_row_with_one_wrong_value_is_a_clear_error_or_a_row(data: st.DataObjec
         ('{"kind":"verdict","n":' + "9" * 5_000 + "}", "not JSON"),
         ("[]", "a JSON object is expected, not a list"),
         ('{"kind":"score"}', "'kind'"),
-        (to_line(HEADER).replace('"schema":2', '"schema":3'), "schema 3 and this version reads 1 and 2"),
+        (to_line(HEADER).replace('"schema":3', '"schema":4'), "schema 4 and this version reads 1, 2, 3"),
         (to_line(VERDICT).replace('"n":3', '"n":"3"'), "VerdictRow.n: int is expected, not text"),
         (to_line(VERDICT).replace('"n":3', '"n":true'), "VerdictRow.n"),
         (to_line(VERDICT).replace('"limit":1.6', '"limit":1e999'), "finite"),
@@ -192,7 +207,7 @@ def test_the_published_schema_is_that_of_the_records() -> None:
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.builds(RunHeader, schema=st.just(results.SCHEMA)) | st.from_type(TurnRow) | st.from_type(VerdictRow))
+@given(ROWS)
 def test_every_row_keeps_to_the_schema(validate: Callable[[object], None], row: results.Row) -> None:
     validate(json.loads(to_line(row)))
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from client.play import LoopClock
 from harness import virtual_time
 from harness.fixtures import read
-from harness.limits import MEASURES
+from harness.limits import BEHAVIOUR, MEASURES
 from harness.measures import latency
 from harness.measures.latency import PREBUFFERS_MS
 from harness.reference import voice
@@ -23,6 +23,7 @@ from harness.self_test.clips import RATE_HZ, make_questions
 from harness.self_test.driving import Deviation, Found, Outcome, drive, turns
 from harness.self_test.expected import FIRST_AUDIO, FIRST_BYTE, playback_start, programmed, underrun
 from harness.self_test.listener import ToneListener
+from harness.self_test.manners import MANNERS
 from harness.self_test.server import reference_server
 
 
@@ -49,11 +50,12 @@ def test_on_made_up_time_every_delay_is_exact(whole: Outcome) -> None:
 
 
 def test_every_fault_and_every_gate_is_tried(whole: Outcome) -> None:
-    assert len(whole.faults) == sum(len(fault.protocols) for fault in programme.FAULTS)
+    assert len(whole.faults) == sum(len(fault.protocols) for fault in programme.FAULTS) + len(MANNERS)
     red = {gate.name for gate in whole.gates if gate.expected.startswith("red")}
     green = {gate.name for gate in whole.gates if gate.expected.startswith("green")}
     assert red == green
-    assert {name.partition(" ")[0] for name in red} == {*MEASURES, "valid"}
+    # The limits on behaviour are seen red and green in test_manners.py: it takes five conversations each.
+    assert {name.partition(" ")[0] for name in red} == {*MEASURES, "valid"}.difference(BEHAVIOUR)
 
 
 def test_the_number_of_turns_is_told_beforehand(reference_in_memory: None) -> None:
@@ -68,6 +70,7 @@ async def test_over_a_socket_in_real_time(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(programme, "FAULTS", programme.FAULTS[:1])
     monkeypatch.setattr("harness.self_test.driving.FAULTS", programme.FAULTS[:1])
     monkeypatch.setattr("harness.self_test.driving.BAD_RUNS", ())
+    monkeypatch.setattr("harness.self_test.driving.MANNERS", ())
     monkeypatch.setattr("harness.self_test.driving.CLEAN", {"realtime": 2, "endpoint": 2})
     monkeypatch.setattr("harness.self_test.driving.STALLED", {})
     async with reference_server() as address:
@@ -164,6 +167,7 @@ def test_the_harness_is_late_when_it_is_made_to_be(reference_in_memory: None, mo
 
     monkeypatch.setattr("harness.self_test.driving.FAULTS", ())
     monkeypatch.setattr("harness.self_test.driving.BAD_RUNS", ())
+    monkeypatch.setattr("harness.self_test.driving.MANNERS", ())
     monkeypatch.setattr("harness.self_test.driving.CLEAN", {"endpoint": 1})
     monkeypatch.setattr("harness.self_test.driving.STALLED", {})
     outcome = virtual_time.run(drive("ws://reference", clock=Late()))
@@ -176,6 +180,7 @@ def test_a_wrong_instrument_is_found(reference_in_memory: None, monkeypatch: pyt
     monkeypatch.setattr("harness.replay.end_of_speech_s", lambda fixture: right(fixture) - 0.02)
     monkeypatch.setattr("harness.self_test.driving.FAULTS", ())
     monkeypatch.setattr("harness.self_test.driving.BAD_RUNS", ())
+    monkeypatch.setattr("harness.self_test.driving.MANNERS", ())
     outcome = virtual_time.run(drive("ws://reference"))
     assert f"{FIRST_BYTE}: the error is 20.00 ms" in " ".join(table.failures(outcome))
 

@@ -62,4 +62,4 @@ for (const [label, open] of [["open all turns", true], ["close all", false]]) {
   button.textContent = label;
   button.addEventListener("click", () => bodies.forEach((body) => (body.closest("details").open = open)));
 }
-document.getElementById("turns").after(buttons);
+document.getElementById("turns")?.after(buttons);
