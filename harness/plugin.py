@@ -82,7 +82,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """A path to all suites does not ask for conversations, which take a quarter of an hour: they are asked for by name."""
+    """A path to all suites does not ask for conversations: they take a quarter of an hour, and are named."""
     behaviour = collection_path == SUITES_FOLDER / "test_behaviour.py"
     return True if behaviour and _GATE in config.stash and not _behaviour_wanted(config) else None
 
