@@ -3,18 +3,20 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pytest
 
-from harness import gates
+from harness import gates, scenario_gates
 from harness.gates import GatesError
-from harness.limits import Limit
+from harness.limits import BEHAVIOUR, Limit
+from harness.measures.behaviour import Check, Measure
 from harness.measures.clipping import Clipping, Finding
 from harness.measures.latency import Latency
 from harness.measures.words import Errors, Words
 from harness.recording import Outcome
-from harness.results import RunHeader, TurnRow, VerdictRow
+from harness.results import RunHeader, ScenarioRow, TurnRow, VerdictRow
+from harness.scenarios.performance import PerformanceEvidence
 from harness.sequential import Look
 from pipeline.profiles import profile_names
 
@@ -292,7 +294,7 @@ def test_the_limits_of_the_project_name_every_language_and_the_whole(profile: st
         names = {limit.name for limit in loaded.limits(profile, "realtime", language)}
         assert names == {"ttfa_s p50", "ttfa_s p95", "heard", "clipping"}
     assert {limit.name for limit in loaded.limits(profile, "realtime", "all")} == {
-        "ttfa_s p50", "ttfa_s p95", "cut_ins", "no_answers",
+        "ttfa_s p50", "ttfa_s p95", "cut_ins", "no_answers", *BEHAVIOUR,
     }  # fmt: skip
 
 
@@ -309,7 +311,10 @@ def judged(profile: str, rows: list[TurnRow]) -> tuple[set[tuple[str, str]], dic
     played = [replace(row, language=language) for language in LANGUAGES for row in rows]
     loaded = gates.load()
     limits = {
-        (limit.name, scope) for scope in (*LANGUAGES, "all") for limit in loaded.limits(profile, "realtime", scope)
+        (limit.name, scope)
+        for scope in (*LANGUAGES, "all")
+        for limit in loaded.limits(profile, "realtime", scope)
+        if limit.measure not in BEHAVIOUR
     }
     return limits, {(row.gate, row.language): row.verdict for row in gates.decide(loaded, header, played)}
 
@@ -326,6 +331,23 @@ def test_each_limit_of_the_project_can_turn_red_and_green(profile: str) -> None:
     assert {gate: bad[gate] for gate in limits} == dict.fromkeys(limits, "fail")
     limits, good = judged(profile, turns(60, 0.3))
     assert {gate: good[gate] for gate in limits} == dict.fromkeys(limits, "pass")
+
+
+@pytest.mark.parametrize("profile", profile_names())
+@pytest.mark.parametrize(("held", "verdict"), [("held", "pass"), ("broken", "fail")])
+def test_each_limit_on_behaviour_can_turn_red_and_green(
+    profile: str, held: Literal["held", "broken"], verdict: str
+) -> None:
+    measures: tuple[Measure, ...] = get_args(Measure)
+    checks = tuple(Check(measure, 1, held, "") for measure in measures)
+    rows = [
+        ScenarioRow(f"en-{number}", "en", "", "held", checks, (), PerformanceEvidence(0.02)) for number in range(100)
+    ]
+    header = RunHeader(
+        "realtime", profile, "recorded", "", languages=LANGUAGES, scenarios=tuple(row.scenario_id for row in rows)
+    )
+    found = {row.gate: row.verdict for row in scenario_gates.decide(gates.load(), header, rows)}
+    assert {measure: found[measure] for measure in BEHAVIOUR} == dict.fromkeys(BEHAVIOUR, verdict)
 
 
 def test_a_share_of_none_can_be_broken_but_never_shown_to_be_kept(tmp_path: Path) -> None:
