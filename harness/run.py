@@ -229,7 +229,6 @@ class Run:
         self._looks: list[Look] = []
         self._lost = 0
         self._cold = True
-        self._loudness: dict[str, float] = {}
 
     async def turn(self, fixture: Fixture) -> TurnRow:
         """Play and measure one fixture; once more if the harness's own sender was late, which counts both times."""
@@ -320,12 +319,7 @@ class Run:
             self._started_s = self._clock.now()
         repeat = sum(row.fixture_id == fixture.id for row in self.rows)
         recording = await self._record(fixture)
-        loudness = self._loudness.get(fixture.language)
-        row = await asyncio.to_thread(
-            score_turn, recording, fixture, self._judge, repeat=repeat, previous_lufs=loudness
-        )
-        if row.clipping and row.clipping.loudness_lufs is not None:
-            self._loudness[fixture.language] = row.clipping.loudness_lufs
+        row = await asyncio.to_thread(score_turn, recording, fixture, self._judge, repeat=repeat, before=self.rows)
         row = self._writer.add_turn(row, recording, fixture.path)
         self.rows.append(row)
         return row
