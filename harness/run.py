@@ -228,6 +228,7 @@ class Run:
         self._started_s: float | None = None
         self._looks: list[Look] = []
         self._lost = 0
+        self._refusal = ""
         self._cold = True
 
     async def turn(self, fixture: Fixture) -> TurnRow:
@@ -259,7 +260,7 @@ class Run:
         if self._baseline:
             verdicts += baseline.verdicts(self._baseline, self.header, self.rows, looks)
         if self.is_lost:
-            reason = f"the server could not be reached any more: {self.rows[-1].error}"
+            reason = f"the server could not be reached any more: {self._refusal}"
             verdicts.append(VerdictRow(LOST, "run", ALL, "fail", len(self.rows), reason))
         return [*verdicts, *unfinished(self.header.planned, self.rows)]
 
@@ -331,7 +332,8 @@ class Run:
             recording = await replay(fixture, self._target, clock=self._clock, limit_s=self.settings.limit_s)
         except UnavailableError as error:
             self._lost += 1
-            return unplayed(fixture, self._target, str(error))
+            self._refusal = str(error)
+            return unplayed(fixture, self._target, self._refusal)
         except Exception as error:
             # A cascade in this very process may raise anything; that is the turn's result, not the run's end.
             _log.exception("%s: the target failed", fixture.id)
