@@ -164,7 +164,7 @@ def describe(baseline: Baseline) -> list[str]:
     by_language: dict[str, list[float]] = {}
     for sample in baseline.samples:
         waits = by_language.setdefault(sample.language, [])
-        if sample.outcome == "answered" and sample.ttfa_s is not None:
+        if sample.outcome == "answered" and sample.ttfa_s is not None and not sample.cold:
             waits.append(sample.ttfa_s)
     for language, waits in by_language.items():
         told.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from itertools import count
@@ -71,12 +71,8 @@ def rescore(
     rules = gates.load(gates_path)
     header = _heard_by(before.header, judge) if judge else before.header
     rows: list[TurnRow] = []
-    loudness: dict[str, float] = {}
     for done, stored in enumerate(before.turns, 1):
-        row = _again(folder, header, stored, judge, loudness.get(stored.language))
-        if row.clipping and row.clipping.loudness_lufs is not None:
-            loudness[row.language] = row.clipping.loudness_lufs
-        rows.append(row)
+        rows.append(_again(folder, header, stored, judge, rows))
         on_turn(done, len(before.turns))
     scenarios = tuple(map(score_scenario_again, before.scenarios))
     verdicts = [
@@ -93,13 +89,13 @@ def rescore(
     return Rescored(now, _put(folder, now, gates_path), without)
 
 
-def _again(folder: Path, header: RunHeader, row: TurnRow, judge: Judge | None, previous_lufs: float | None) -> TurnRow:
+def _again(folder: Path, header: RunHeader, row: TurnRow, judge: Judge | None, before: Sequence[TurnRow]) -> TurnRow:
     if row.evidence is None:
         return row
     recording, evidence = restore(folder, header.target, row), row.evidence
     if judge:
         evidence = listen(judge, evidence, recording, read_question(folder, row, JUDGE_RATE_HZ))
-    return score_again(row, recording, evidence, previous_lufs)
+    return score_again(row, recording, evidence, before=before)
 
 
 def _heard_by(header: RunHeader, judge: Judge) -> RunHeader:

@@ -258,8 +258,8 @@ class Run:
         self._started_s: float | None = None
         self._looks: list[Look] = []
         self._lost = 0
+        self._refusal = ""
         self._cold = True
-        self._loudness: dict[str, float] = {}
 
     async def turn(self, fixture: Fixture) -> TurnRow:
         """Play and measure one fixture; once more if the harness's own sender was late, which counts both times."""
@@ -296,8 +296,7 @@ class Run:
             verdicts += baseline.verdicts(self._baseline, self.header, self.rows, looks)
         verdicts += scenario_gates.decide(self._limits, self.header, self.scenarios)
         if self.is_lost:
-            last = self.scenarios[-1] if self.scenarios else self.rows[-1]  # scenarios are played last
-            reason = f"the server could not be reached any more: {last.error}"
+            reason = f"the server could not be reached any more: {self._refusal}"
             verdicts.append(VerdictRow(LOST, "run", ALL, "fail", len(self.rows) + len(self.scenarios), reason))
         return [*verdicts, *unfinished(self.header, self.rows, self.scenarios)]
 
@@ -357,12 +356,7 @@ class Run:
             self._started_s = self._clock.now()
         repeat = sum(row.fixture_id == fixture.id for row in self.rows)
         recording = await self._record(fixture)
-        loudness = self._loudness.get(fixture.language)
-        row = await asyncio.to_thread(
-            score_turn, recording, fixture, self._judge, repeat=repeat, previous_lufs=loudness
-        )
-        if row.clipping and row.clipping.loudness_lufs is not None:
-            self._loudness[fixture.language] = row.clipping.loudness_lufs
+        row = await asyncio.to_thread(score_turn, recording, fixture, self._judge, repeat=repeat, before=self.rows)
         row = self._writer.add_turn(row, recording, fixture.path)
         self.rows.append(row)
         return row
@@ -374,7 +368,8 @@ class Run:
             recording = await replay(fixture, self._target, clock=self._clock, limit_s=self.settings.limit_s)
         except UnavailableError as error:
             self._lost += 1
-            return unplayed(fixture, self._target, str(error))
+            self._refusal = str(error)
+            return unplayed(fixture, self._target, self._refusal)
         except Exception as error:
             # A cascade in this very process may raise anything; that is the turn's result, not the run's end.
             _log.exception("%s: the target failed", fixture.id)
@@ -402,7 +397,8 @@ class Run:
             performance = await perform(scenario, clips, self._target, clock=self._clock, limit_s=self.settings.limit_s)
         except UnavailableError as error:
             self._lost += 1
-            return unperformed(scenario, clips, str(error))
+            self._refusal = str(error)
+            return unperformed(scenario, clips, self._refusal)
         except Exception as error:
             _log.exception("%s: the target failed", scenario.id)  # as of a turn
             return unperformed(scenario, clips, f"{type(error).__name__}: {error}")

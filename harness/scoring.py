@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypedDict
 
@@ -39,12 +40,12 @@ def score_turn(
     judge: Judge | None,
     *,
     repeat: int = 0,
-    previous_lufs: float | None = None,
+    before: Sequence[TurnRow] = (),
 ) -> TurnRow:
     """Measure one turn.
 
-    Without a judge the three figures that need one stay None. `previous_lufs` is the loudness of the reply before this
-    one in the same language (`row.clipping.loudness_lufs`); it is what a step in loudness is measured against.
+    Without a judge the three figures that need one stay None. `before` are the turns of the run so far, in order: a
+    step in loudness is measured against the last reply among them in the same language.
 
     Raises:
         harness.fixtures.FixtureError: the fixture's audio cannot be read.
@@ -64,7 +65,7 @@ def score_turn(
         attribution=fixture.attribution or "",
         repeat=repeat,
         evidence=evidence,
-        **_measure(recording, evidence, fixture.transcript, previous_lufs),
+        **_measure(recording, evidence, fixture.transcript, before),
     )
 
 
@@ -94,9 +95,12 @@ def score_scenario_again(row: ScenarioRow) -> ScenarioRow:
     return replace(row, checks=checks, outcome=outcome, versions=BEHAVIOUR_VERSIONS)
 
 
-def score_again(row: TurnRow, recording: Recording, evidence: Evidence, previous_lufs: float | None = None) -> TurnRow:
-    """A stored row with every measure taken anew on the recording and the evidence that it was made from."""
-    return replace(row, evidence=evidence, **_measure(recording, evidence, row.transcript, previous_lufs))
+def score_again(row: TurnRow, recording: Recording, evidence: Evidence, *, before: Sequence[TurnRow] = ()) -> TurnRow:
+    """A stored row with every measure taken anew on the recording and the evidence that it was made from.
+
+    `before` as in `score_turn`.
+    """
+    return replace(row, evidence=evidence, **_measure(recording, evidence, row.transcript, before))
 
 
 def listen(judge: Judge, evidence: Evidence, recording: Recording, clip_16k: FloatArray) -> Evidence:
@@ -122,7 +126,7 @@ class _Measures(TypedDict):
     versions: dict[str, int]
 
 
-def _measure(recording: Recording, evidence: Evidence, transcript: str, previous_lufs: float | None) -> _Measures:
+def _measure(recording: Recording, evidence: Evidence, transcript: str, before: Sequence[TurnRow]) -> _Measures:
     def against(reference: str | None, hypothesis: str | None) -> words.Words | None:
         if reference is None or hypothesis is None:
             return None
@@ -131,10 +135,16 @@ def _measure(recording: Recording, evidence: Evidence, transcript: str, previous
     return _Measures(
         outcome=latency.outcome(recording),
         latency=latency.measure(recording),
-        clipping=clipping.examine(recording, previous_lufs) if recording.chunks else None,
+        clipping=clipping.examine(recording, _loudness(before, recording.language)) if recording.chunks else None,
         heard=against(transcript, evidence.heard),
         spoken=against(evidence.spoken, evidence.judge_reply),
         floor=against(transcript, evidence.judge_clip),
         echoed=against(transcript, evidence.judge_reply),
         versions=VERSIONS,
     )
+
+
+def _loudness(before: Sequence[TurnRow], language: str) -> float | None:
+    """LUFS of the last reply in a language that was long enough to have a loudness; None where there was none."""
+    told = (row.clipping.loudness_lufs for row in reversed(before) if row.clipping and row.language == language)
+    return next((lufs for lufs in told if lufs is not None), None)

@@ -74,7 +74,8 @@ class _Metric:
 def _wait(name: str) -> Callable[[Sample], float | None]:
     def figure(sample: Sample) -> float | None:
         wait_s: float | None = getattr(sample, name)
-        return wait_s if sample.outcome == "answered" and wait_s is not None and wait_s > 0 else None
+        counts = sample.outcome == "answered" and not sample.cold
+        return wait_s if counts and wait_s is not None and wait_s > 0 else None
 
     return figure
 

@@ -20,6 +20,7 @@ class Sample:
         errors: of the server's transcript, in the language's unit; None where there is none.
         units: of the reference.
         unsafe: the reply has a finding that fails; None without a reply.
+        cold: the first conversation of a run, whose waits are compared with none.
     """
 
     fixture_id: str
@@ -30,6 +31,7 @@ class Sample:
     errors: int | None = None
     units: int | None = None
     unsafe: bool | None = None
+    cold: bool = False
 
     @classmethod
     def of(cls, row: TurnRow) -> Sample:
@@ -44,6 +46,7 @@ class Sample:
             row.heard.counts.errors if row.heard else None,
             row.heard.counts.units if row.heard else None,
             any(finding.severity == "fail" for finding in findings) if row.clipping else None,
+            row.latency.cold,
         )
 
 

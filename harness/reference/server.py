@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -16,10 +17,13 @@ from harness.jsonlines import LineError
 from harness.reference.behaviour import Behaviour, parse_query
 from harness.reference.manners import MannerlyServer
 from harness.reference.protocols import Connection, Endpoint, Realtime, Wire
-from harness.reference.script import Broken, write
+from harness.reference.script import Broken, Done, write
 
 PROFILE = "reference"
 PATHS: dict[str, type[Wire]] = {"/ws": Endpoint, "/v1/realtime": Realtime}
+
+SENT_LATE = "sent_late_s"
+"""In the trace beside the stages: how late, at most, what was said before had been handed to the system, seconds."""
 
 _LOOK_AGAIN_S = 0.03
 _SPIN_S = 0.002
@@ -85,8 +89,9 @@ async def _listen(
 ) -> None:
     try:
         while True:
-            pcm = wire.sound_in(await connection.recv())
-            heard.take(len(pcm) // 2, clock.now())
+            message, now_s = await connection.recv(), clock.now()
+            pcm = wire.sound_in(message)
+            heard.take(len(pcm) // 2, now_s)
             if manners:
                 manners.hear(pcm)
     except ConnectionClosed:
@@ -98,15 +103,20 @@ async def _answer(
 ) -> Broken | None:
     await heard.started.wait()
     end_of_speech_s = heard.whole_s(behaviour.speech_end_s)
+    late_s = 0.0
     try:
         for after_s, said in write(behaviour, wire.rate_hz, end_of_speech_s):
             at_s = end_of_speech_s + after_s
             await clock.sleep_until(heard.origin_s + at_s - _LOOK_AGAIN_S)  # a sooner frame may come meanwhile
+            if isinstance(said, Done):
+                said = replace(said, trace=said.trace | {SENT_LATE: late_s})
+            messages = wire.encode(said)  # beforehand: it takes a part of a millisecond
             await clock.sleep_until(heard.origin_s + at_s)
             if isinstance(said, Broken) and said.kind in ("hang-up", "close"):
                 return said
-            for message in wire.encode(said):
+            for message in messages:
                 await connection.send(message)
+            late_s = max(late_s, clock.now() - heard.origin_s - at_s)
     except ConnectionClosed:
         pass
     return None

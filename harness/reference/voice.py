@@ -25,6 +25,8 @@ WORD_S = 0.12
 TONE_S = 0.10
 ATTACK_S = 0.001
 RELEASE_S = 0.010
+AUDIBLE = 0.01
+"""Of full scale: -40 dBFS, from where on a sound counts as heard."""
 
 _CLIPPED_SAMPLES = 8
 _FULL_SCALE_EVERY = 200
@@ -42,6 +44,12 @@ def speak(text: str, rate_hz: int, *, lead_in_s: float = 0.0, gain_db: float = 0
             piece[: tone.size] = tone
         pieces.append(piece)
     return 10 ** (gain_db / 20) * np.concatenate(pieces)
+
+
+def audible_after_s(text: str, rate_hz: int, *, lead_in_s: float = 0.0) -> float:
+    """Until the first sample of a text as loud as `AUDIBLE`, seconds: its first tone takes a third of a millisecond."""
+    samples = speak(text, rate_hz, lead_in_s=lead_in_s)
+    return int(np.argmax(np.abs(samples) >= AUDIBLE)) / rate_hz
 
 
 def reply(behaviour: Behaviour, rate_hz: int) -> bytes:

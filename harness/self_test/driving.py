@@ -12,7 +12,7 @@ from client.play import Clock, LoopClock
 from harness import gates
 from harness.fixtures import Fixture
 from harness.reference.behaviour import Behaviour
-from harness.reference.server import PROFILE
+from harness.reference.server import PROFILE, SENT_LATE
 from harness.results import ResultsWriter, RunHeader, TurnRow, VerdictRow
 from harness.run import Run, RunSettings
 from harness.self_test.clips import make_questions
@@ -80,6 +80,8 @@ class Outcome:
         gates: one a gate and run.
         late: turns that say nothing, because the harness's own sender was late however often they were played again.
         sender_late_s: how late the sender was at most (p99) in each good turn.
+        server_late_s: how late the reference server was itself at most, by its own account, in each good turn whose
+            protocol tells it. It is part of the errors: nothing is taken off them.
     """
 
     deviations: list[Deviation] = field(default_factory=list)
@@ -89,6 +91,7 @@ class Outcome:
     gates: list[Found] = field(default_factory=list)
     late: int = 0
     sender_late_s: list[float] = field(default_factory=list)
+    server_late_s: list[float] = field(default_factory=list)
 
 
 def turns() -> int:
@@ -269,10 +272,12 @@ class _Bench:
                 continue
             self.outcome.clean += 1
             self.outcome.sender_late_s.append(row.latency.sender_late_p99_s)
+            if row.trace and SENT_LATE in row.trace:
+                self.outcome.server_late_s.append(row.trace[SENT_LATE])
             found = measured(row.latency)
+            told = programmed(behaviour, _KINDS[protocol][0].output_rate_hz, traced=protocol == "realtime")
             self.outcome.deviations += (
-                Deviation(quantity, programmed_s, found.get(quantity))
-                for quantity, programmed_s in programmed(behaviour, traced=protocol == "realtime").items()
+                Deviation(quantity, programmed_s, found.get(quantity)) for quantity, programmed_s in told.items()
             )
             if wrong := _describe_wrong(row):
                 self.outcome.false_findings.append(f"{protocol}: {wrong}")

@@ -7,19 +7,26 @@ import math
 from harness.measures.latency import PREBUFFERS_MS, Latency
 from harness.reference.behaviour import Behaviour
 from harness.reference.script import DONE_AFTER_S
-from harness.reference.voice import WORD_S
+from harness.reference.voice import WORD_S, audible_after_s
 
 FIRST_BYTE = "first byte"
 FIRST_AUDIO = "first audio (TTFA)"
 ENDED = "end of the reply"
 
 
-def programmed(behaviour: Behaviour, *, traced: bool) -> dict[str, float]:
-    """Quantity to seconds, of a reply that is whole. `traced`: the protocol carries the server's trace."""
+def programmed(behaviour: Behaviour, rate_hz: int, *, traced: bool) -> dict[str, float]:
+    """Quantity to seconds, of a reply that is whole.
+
+    Args:
+        behaviour: what was programmed.
+        rate_hz: of the reply's samples.
+        traced: the protocol carries the server's trace.
+    """
     delays_s = behaviour.delays_s()
     first_byte_s = sum(delays_s.values())
+    audible_s = audible_after_s(behaviour.spoken, rate_hz, lead_in_s=behaviour.lead_in_s)
     chunks = math.ceil(round((behaviour.lead_in_s + WORD_S * len(behaviour.spoken.split())) / behaviour.chunk_s, 6))
-    expected = {FIRST_BYTE: first_byte_s, FIRST_AUDIO: first_byte_s + behaviour.lead_in_s}
+    expected = {FIRST_BYTE: first_byte_s, FIRST_AUDIO: first_byte_s + audible_s}
     step_s = behaviour.pace * behaviour.chunk_s
     for prebuffer_ms in PREBUFFERS_MS:
         waited_s = max(0, math.ceil(round(prebuffer_ms / 1000 / behaviour.chunk_s, 6)) - 1) * step_s
@@ -28,10 +35,10 @@ def programmed(behaviour: Behaviour, *, traced: bool) -> dict[str, float]:
             ahead_s = waited_s + behaviour.stall_chunk * (behaviour.chunk_s - step_s)
             expected[underrun(prebuffer_ms)] = max(0.0, behaviour.stall_s - ahead_s)
     expected[ENDED] = first_byte_s + (chunks - 1) * step_s + behaviour.stall_s + DONE_AFTER_S
-    return expected | _stages(behaviour, delays_s if traced else {})
+    return expected | _stages(behaviour, delays_s if traced else {}, audible_s)
 
 
-def _stages(behaviour: Behaviour, delays_s: dict[str, float]) -> dict[str, float]:
+def _stages(behaviour: Behaviour, delays_s: dict[str, float], audible_s: float) -> dict[str, float]:
     """What each stage added. One that is not told, and the one right after it, are nobody's."""
     told = [stage for stage in delays_s if stage not in behaviour.untold]
     bars = {
@@ -42,7 +49,7 @@ def _stages(behaviour: Behaviour, delays_s: dict[str, float]) -> dict[str, float
     unexplained_s = sum(behaviour.delays_s().values()) - sum(bars.values())
     if delays_s and "first_sent" in told:
         bars["received"] = 0.0
-    bars |= {"audible": behaviour.lead_in_s, "unexplained": unexplained_s}
+    bars |= {"audible": audible_s, "unexplained": unexplained_s}
     return {stage_bar(stage): length_s for stage, length_s in bars.items()}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console, RenderableType
 from rich.table import Table
 
+from harness import machine
 from harness.self_test.driving import Deviation, Found, Outcome
 
 LIMIT_S = 0.002
@@ -67,6 +68,11 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
         f"{1000 * max(outcome.sender_late_s, default=0.0):.1f} ms late (p99 of a turn)",
         soft_wrap=True,
     )
+    console.print(
+        f"part of the errors: the reference server was itself {_typical_and_largest_ms(outcome.server_late_s)} late "
+        f"(at worst in a turn: median, largest); this machine's calibration loop takes {machine.calibrate():.1f} ms",
+        soft_wrap=True,
+    )
     if outcome.late:
         console.print(
             f"invalid: in {outcome.late} turns this machine sent its frames late, time and again; close other programs",
@@ -76,6 +82,12 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
         console.print(f"wrong: {what}", markup=False, soft_wrap=True)
     if not outcome.late and not failures(outcome):
         console.print("the instrument may be trusted on this machine")
+
+
+def _typical_and_largest_ms(lateness_s: Sequence[float]) -> str:
+    if not lateness_s:
+        return "not known to be"
+    return f"{1000 * np.median(lateness_s):.2f} and {1000 * max(lateness_s):.2f} ms"
 
 
 def _errors(outcome: Outcome) -> RenderableType:

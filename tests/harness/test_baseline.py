@@ -187,6 +187,24 @@ def test_looks_are_at_so_many_pairs(accepted: baseline.Baseline) -> None:
     assert often.verdict == "fail"
 
 
+def test_the_cold_start_of_either_run_is_no_wait_to_compare(tmp_path: Path) -> None:
+    """Two runs with a slow first turn each, kept as what they were in the baseline's file."""
+
+    def cold(rows: list[TurnRow]) -> list[TurnRow]:
+        first, *others = rows
+        return [replace(first, latency=replace(first.latency, ttfa_s=9.0, first_byte_s=9.0, cold=True)), *others]
+
+    runs = [write(tmp_path / f"run {night}", cold(turns(seed=night))) for night in (1, 2)]
+    accepted = baseline.load(baseline.accept(runs, tmp_path / "baseline"))
+    assert [index for index, sample in enumerate(accepted.samples) if sample.cold] == [0, 48]
+    found = {row.gate: row for row in baseline.verdicts(accepted, HEADER, cold(turns(seed=9)))}
+    row = found["ttfa_s against the baseline"]
+    assert (row.verdict, row.n) == ("pass", 47)
+    assert row.value == pytest.approx(0, abs=0.02)
+    assert found["heard against the baseline"].n == 48
+    assert "of 94 answered turns" in "\n".join(baseline.describe(accepted))
+
+
 def test_it_is_described_for_people(accepted: baseline.Baseline) -> None:
     told = "\n".join(baseline.describe(accepted))
     assert "of run 1, run 2" in told

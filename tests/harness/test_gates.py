@@ -108,6 +108,10 @@ def test_between_the_bounds_is_inconclusive(limits: gates.Gates) -> None:
     assert (above.verdict, above.value) == ("inconclusive", 2.1)
 
 
+def test_a_limit_that_is_just_kept_is_kept(limits: gates.Gates) -> None:
+    assert verdict(gates.decide(limits, HEADER, turns(40, 2.0)), "ttfa_s p50").verdict == "pass"
+
+
 def test_turns_without_an_answer_miss_every_latency_limit(limits: gates.Gates) -> None:
     verdicts = gates.decide(limits, HEADER, turns(10) + turns(20, None, "no-answer") + turns(10, 0.1, "error"))
     found = verdict(verdicts, "ttfa_s p50")
@@ -369,6 +373,9 @@ def test_what_more_turns_may_decide_is_told_with_the_fewest_it_takes(limits: gat
     assert lacking(turns(20)) == {"all": 9}
     assert lacking(turns(20, 1.9) + turns(20, 2.1)) == {"en": 1, "all": 1}
     assert lacking(turns(40)) == {}
+    doubtful = turns(32) + turns(8, errors=9)
+    assert verdict(gates.decide(limits, HEADER, doubtful), "heard").verdict == "inconclusive"
+    assert lacking(doubtful) == {}  # the same clips are the same words
 
 
 def test_an_early_look_spends_less_and_is_stricter(limits: gates.Gates) -> None:
@@ -376,6 +383,37 @@ def test_an_early_look_spends_less_and_is_stricter(limits: gates.Gates) -> None:
     assert verdict(gates.decide(limits, HEADER, rows), "ttfa_s p50").verdict == "pass"
     early = verdict(gates.decide(limits, HEADER, rows, [Look(5, 0.3)]), "ttfa_s p50")
     assert (early.verdict, early.high) == ("inconclusive", None)
+
+
+def test_each_look_is_at_the_turns_that_there_were(limits: gates.Gates) -> None:
+    """After 20 quick turns a limit is kept, and 22 slow ones do not take that back: alone they leave it in doubt."""
+    rows = turns(20, 1.0) + turns(22, 3.0)
+    assert verdict(gates.decide(limits, HEADER, rows), "ttfa_s p50").verdict == "inconclusive"
+    looks = [Look(20, 0.5), Look(42, 1.0)]
+    found = verdict(gates.decide(limits, HEADER, rows, looks), "ttfa_s p50")
+    assert (found.verdict, found.value, found.high) == ("pass", 3.0, 1.0)
+
+
+def test_a_share_is_looked_at_as_often(limits: gates.Gates) -> None:
+    """None of 60 turns is enough for both looks together, whatever comes then; none of 30 is not at an early one."""
+    rows = turns(60) + turns(6, None, "no-answer")
+    assert verdict(gates.decide(limits, HEADER, rows), "no_answers", "all").verdict == "inconclusive"
+    looks = [Look(60, 0.5), Look(66, 1.0)]
+    assert verdict(gates.decide(limits, HEADER, rows, looks), "no_answers", "all").verdict == "pass"
+    assert verdict(gates.decide(limits, HEADER, turns(30)), "no_answers", "all").verdict == "pass"
+    early = [Look(30, 0.2)]
+    assert verdict(gates.decide(limits, HEADER, turns(30), early), "no_answers", "all").verdict == "inconclusive"
+
+
+def test_all_languages_together_are_looked_at_where_all_were_played_alike(limits: gates.Gates) -> None:
+    """The slow language alone is played on; what is said of all stays what it was when both had been heard."""
+    both = [turn(wait_s, language=code, fixture_id=code) for _ in range(20) for code, wait_s in (("en", 1), ("fr", 1))]
+    rows = [*both, *(turn(3.0, language="fr", fixture_id="fr") for _ in range(60))]
+    looks = [Look(40, 0.4), Look(70, 0.7), Look(100, 1.0)]
+    found = verdict(gates.decide(limits, HEADER, rows, looks), "ttfa_s p50", "all")
+    assert (found.verdict, found.value, found.n) == ("pass", 1, 40)
+    assert "looks" not in found.reason
+    assert verdict(gates.decide(limits, HEADER, rows, looks), "ttfa_s p50", "fr").n == 80
 
 
 def test_a_server_that_becomes_slow_after_a_limit_was_kept_fails_it(limits: gates.Gates) -> None:

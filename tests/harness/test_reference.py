@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
+from client.play import LoopClock
+from harness import virtual_time
 from harness.jsonlines import LineError
 from harness.reference import voice
 from harness.reference.behaviour import STAGES, Behaviour, Defect, parse_query
+from harness.reference.protocols import Realtime
 from harness.reference.script import Audio, Done, Text, Transcript, write
-from harness.reference.server import PunctualClock, SampleClock, start
+from harness.reference.server import SENT_LATE, PunctualClock, SampleClock, converse, start
 from harness.targets.health import describe_by_health
 
 PLAIN = Behaviour(1.0, heard="alpha", spoken="alpha bravo")
@@ -101,6 +104,36 @@ def test_the_sample_clock_goes_by_the_frame_that_came_soonest() -> None:
         clock.take(320, 5.0 + 0.02 * frame + late_s)
     assert clock.origin_s == pytest.approx(5.001)
     assert [clock.whole_s(end_s) for end_s in (0.02, 0.02001, 0.56)] == pytest.approx([0.02, 0.04, 0.56])
+
+
+def test_how_late_it_was_itself_is_in_its_trace() -> None:
+    """A line that takes 7 ms for each piece of audio, of which the next one is due after 24."""
+
+    class SlowLine:
+        def __init__(self) -> None:
+            self.incoming: asyncio.Queue[str] = asyncio.Queue()
+            self.done: asyncio.Future[dict[str, float]] = asyncio.get_running_loop().create_future()
+
+        async def recv(self) -> str:
+            return await self.incoming.get()
+
+        async def send(self, message: str | bytes) -> None:
+            event = json.loads(message)
+            if event["type"] == "response.output_audio.delta":
+                await asyncio.sleep(0.007)
+            elif event["type"] == "response.done":
+                self.done.set_result(event["response"]["trace"])
+
+    async def ask() -> dict[str, float]:
+        line = SlowLine()
+        line.incoming.put_nowait('{"type":"session.update"}')
+        line.incoming.put_nowait(json.dumps({"type": "input_audio_buffer.append", "audio": "AAAA" * 320}))
+        answering = asyncio.create_task(converse(line, Realtime(), PLAIN, LoopClock()))
+        trace = await line.done
+        answering.cancel()
+        return trace
+
+    assert virtual_time.run(ask())[SENT_LATE] == pytest.approx(0.007)
 
 
 @pytest.mark.asyncio

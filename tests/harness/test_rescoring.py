@@ -54,7 +54,6 @@ def stored(tmp_path_factory: pytest.TempPathFactory, parrot: Callable[[str], Jud
     strict = folder / "strict.toml"
     strict.write_text(STRICT, encoding="utf-8")
     rows: list[TurnRow] = []
-    loudness: dict[str, float] = {}
     with ResultsWriter(folder, header, strict) as writer:
         for index, fixture in enumerate(fixtures):
             made = Recording(fixture.id, fixture.language, "realtime", 0.02, 2.0, heard="well hello", spoken="hi there")
@@ -68,9 +67,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory, parrot: Callable[[str], Jud
                 made.chunks = [Chunk(7.1 / 3, pcm[:9_601]), Chunk(2.5, pcm[9_601:] + b"\7")]
             else:
                 made.error = "closed: \ud800"
-            row = score_turn(made, fixture, parrot("hi"), previous_lufs=loudness.get(fixture.language))
-            if row.clipping and row.clipping.loudness_lufs is not None:
-                loudness[row.language] = row.clipping.loudness_lufs
+            row = score_turn(made, fixture, parrot("hi"), before=rows)
             rows.append(writer.add_turn(row, made, fixture.path))
         writer.add_verdicts(gates.decide(gates.load(strict), header, rows))
     reports.write_all(folder)

@@ -125,6 +125,7 @@ def test_a_server_that_dies_half_way_leaves_what_was_measured_and_no_pass(make_c
     ]
     assert [row.latency.cold for row in results.turns] == [True, *[False] * 4]
     assert len(target.languages) == 4
+    assert results.verdicts[-1].reason == "the server could not be reached any more: nothing listens there"
     assert exit_code(results.verdicts) == 1
 
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from harness.fixtures import Fixture, available, read
-from harness.recording import Chunk, Recording
-from harness.scoring import VERSIONS, score_turn
+from harness.recording import Chunk, Evidence, Recording
+from harness.results import TurnRow
+from harness.scoring import VERSIONS, score_again, score_turn
 from pipeline.audio import FloatArray, float_to_pcm16
 
 
@@ -76,9 +78,30 @@ def test_without_a_reply_there_is_nothing_to_examine(fixture: Fixture, recording
     assert row.floor is not None
 
 
-def test_the_loudness_of_the_reply_before_is_compared(fixture: Fixture, recording: Recording) -> None:
-    lufs = score_turn(recording, fixture, None).clipping.loudness_lufs  # type: ignore[union-attr]  # it has a reply
-    assert lufs is not None
-    row = score_turn(recording, fixture, None, previous_lufs=lufs + 8)
+def told(row: TurnRow, language: str, lufs: float | None) -> TurnRow:
+    """The same turn in another language, with a reply of another loudness."""
     assert row.clipping is not None
-    assert "loudness-step" in {finding.check for finding in row.clipping.findings}
+    return replace(row, language=language, clipping=replace(row.clipping, loudness_lufs=lufs))
+
+
+def test_the_loudness_of_the_last_reply_in_the_language_is_compared(fixture: Fixture, recording: Recording) -> None:
+    """Whatever came after it: another language, no reply, one too short to have a loudness."""
+    row = score_turn(recording, fixture, None)
+    assert row.clipping is not None
+    lufs = row.clipping.loudness_lufs
+    assert lufs is not None
+    alike, louder = told(row, "fr", lufs), told(row, "fr", lufs + 8)
+    others = [told(row, "es", lufs + 8), replace(row, clipping=None), told(row, "fr", None)]
+
+    def steps(*before: TurnRow) -> bool:
+        found = [
+            score_turn(recording, fixture, None, before=before).clipping,
+            score_again(row, recording, Evidence.of(recording), before=before).clipping,
+        ]
+        said = {"loudness-step" in {finding.check for finding in one.findings} for one in found if one}
+        assert len(said) == 1
+        return said.pop()
+
+    assert steps(alike, louder, *others)
+    assert not steps(louder, alike, *others)
+    assert not steps(*others)

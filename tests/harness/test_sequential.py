@@ -76,8 +76,9 @@ def test_nothing_is_spent_where_nothing_can_be_shown() -> None:
 
 
 def test_the_innermost_bounds_of_all_looks_hold() -> None:
-    bounds = {10: (0.0, 5.0), 20: (2.0, 9.0)}
-    found = over_looks(lambda size, _: Estimate(3.0, *bounds[size], size), [10, 20], [0.5, 1.0])
+    """And the value is that of all samples, as they are at the last look."""
+    at_look = {10: (2.5, 0.0, 5.0), 20: (3.0, 2.0, 9.0)}
+    found = over_looks(lambda size, _: Estimate(*at_look[size], size), [10, 20], [0.5, 1.0])
     assert found == Estimate(3.0, 2.0, 5.0, 20)
 
 

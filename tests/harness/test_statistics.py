@@ -30,6 +30,12 @@ def test_bounds_of_a_median_of_ten() -> None:
     assert (found.low, found.high) == (2, 9)
 
 
+def test_so_few_that_there_is_no_bound() -> None:
+    """All of four lie above the median once in sixteen times, which is more often than 5 %."""
+    four = statistics.quantile([1.0, 2.0, 3.0, 4.0], 0.5)
+    assert (four.low, four.high) == (-math.inf, math.inf)
+
+
 def test_turns_without_an_answer_count_as_infinity() -> None:
     assert statistics.quantile([1.0, 2.0, math.inf, math.inf, math.inf], 0.5).value == math.inf
 

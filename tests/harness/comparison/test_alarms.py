@@ -32,7 +32,7 @@ PAIRS = int(BUDGET_S / (2 * TURN_S))
 def recorded(name: str) -> dict[str, list[Sample]]:
     by_clip: dict[str, list[Sample]] = defaultdict(list)
     for sample in baseline.load(DATA / f"{name}.json").samples:
-        if sample.outcome != "invalid":
+        if sample.outcome != "invalid" and not sample.cold:
             by_clip[sample.fixture_id].append(sample)
     return by_clip
 

@@ -104,6 +104,20 @@ def test_one_more_event_is_neither_worse_nor_shown_to_be_none() -> None:
     assert of(decide(found), "cut_ins").verdict == "inconclusive"
 
 
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_the_wait_of_a_cold_start_is_in_no_comparison_and_all_else_of_it_is(side: str) -> None:
+    """Whichever side was cold: it took eight times as long, and cracked."""
+    warm, whole = pairs(n=84), pairs(n=96)
+    cold = {"cold": True, "ttfa_s": 4.8, "first_byte_s": 4.8, "unsafe": True}
+    spoilt = [replace(pair, **{side: replace(getattr(pair, side), **cold)}) for pair in whole[::8]]
+    changes = decide([*spoilt, *warm])
+    for metric in ("ttfa_s", "first_byte_s"):
+        assert (of(changes, metric).verdict, of(changes, metric).pairs) == ("no change", 84)
+    assert of(changes, "clipping").verdict == ("worse" if side == "b" else "better")
+    assert [of(changes, metric).pairs for metric in ("heard", "cut_ins", "no_answers", "clipping")] == [96] * 4
+    assert of(changes, "no_answers").verdict == "no change"
+
+
 def test_a_cut_in_cannot_better_the_wait() -> None:
     cut = [Pair(p.a, replace(p.b, outcome="cut-in", ttfa_s=-1.0)) for p in pairs(n=48)]
     mixed = [*pairs(1.12, n=48), *cut]

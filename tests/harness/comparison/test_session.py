@@ -64,6 +64,15 @@ def test_two_that_are_alike_are_decided_before_the_budget_is_spent(serve, answer
     assert len(found.pairs) % len(clips) == 0
 
 
+def test_the_first_pair_is_the_cold_start_of_both(serve, answer, clips, folder: Path) -> None:
+    """B takes three seconds to wake up, which says nothing of the build."""
+    serve({"ws://a/": [answer()], "ws://b/": [answer(3.0), answer()]})
+    found = compare(A, B, clips, folder)
+    assert set(verdicts(found).values()) == {"no change"}
+    assert [(pair.a.cold, pair.b.cold) for pair in found.pairs[:2]] == [(True, True), (False, False)]
+    assert found.changes[0].pairs == len(found.pairs) - 1
+
+
 def test_a_slower_candidate_fails(serve, answer, clips, folder: Path) -> None:
     serve({"ws://a/": [answer(0.4)], "ws://b/": [answer(0.46)]})
     found = compare(A, B, clips, folder)
