@@ -103,9 +103,7 @@ def exit_code(verdicts: Sequence[VerdictRow]) -> int:
 def _was_played_again(index: int, rows: Sequence[TurnRow]) -> bool:
     """An invalid try that the next one, of the same clip, stands for."""
     row, following = rows[index], rows[index + 1 : index + 2]
-    return row.outcome == "invalid" and any(
-        other.fixture_id == row.fixture_id and other.repeat > row.repeat for other in following
-    )
+    return row.outcome == "invalid" and any(other.fixture_id == row.fixture_id for other in following)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 The recordings are baselines that `s2s baseline accept` made of runs of the embedded server on two shared x86 cores,
 with the synthetic clips. `quiet`: three rounds of one run while the machine's other users waited. `busy`: five runs
-while they did not, with waits up to seven times as long. Two builds that are alike are two draws from the same clip's
-turns; a slowdown makes all waits of one of them longer.
+while they did not, with waits up to seven times as long. On these the rules of a comparison were settled. `fresh`:
+four rounds of one run of a later build, in another quiet hour, which nothing was chosen by. Two builds that are alike
+are two draws from the same clip's turns; a slowdown makes all waits of one of them longer.
 """
 
 from __future__ import annotations
@@ -68,16 +69,17 @@ def outcomes(name: str, ratio: float, runs: int) -> Counter[str]:
     return found
 
 
-@pytest.mark.parametrize("name", ["quiet", "busy"])
+@pytest.mark.parametrize("name", ["quiet", "busy", "fresh"])
 def test_two_builds_that_are_alike_are_hardly_ever_called_different(name: str) -> None:
     found = outcomes(name, 1.0, 200)
     assert found["worse"] <= 0.05 * 200
     assert found["better"] <= 0.05 * 200
-    if name == "quiet":
+    if name == "quiet":  # of the fresh ones 185 are, and the others inconclusive: they spread wider
         assert found["no change"] >= 0.95 * 200
 
 
-def test_a_slowdown_of_a_tenth_is_found_within_the_default_budget() -> None:
-    found = outcomes("quiet", 1.10, 100)
+@pytest.mark.parametrize("name", ["quiet", "fresh"])
+def test_a_slowdown_of_a_tenth_is_found_within_the_default_budget(name: str) -> None:
+    found = outcomes(name, 1.10, 100)
     assert found["worse"] >= 0.80 * 100
     assert not found["no change"]
