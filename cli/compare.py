@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # the harness is imported when the command runs, so that its 
 
     from harness.comparison.sides import Server, Stored
     from harness.fixtures import Fixture, TierChoice
-    from harness.run import RunSettings
+    from harness.run_settings import RunSettings
     from harness.targets import TargetName
 
 
@@ -94,7 +94,8 @@ def compare(
     from harness.comparison.session import choose_clips
     from harness.comparison.sides import parse_side
     from harness.comparison.terminal import print_comparison
-    from harness.run import START_ERRORS, RunSettings, default_folder, parse_languages
+    from harness.run import START_ERRORS
+    from harness.run_settings import RunSettings, default_folder, parse_languages
 
     console = Console(highlight=False)
     try:

@@ -132,7 +132,7 @@ def deploy(
         from deploy.rollout import roll_out
         from deploy.specification import Specification
         from deploy.waiting import Patience
-        from harness.run import default_folder
+        from harness.run_settings import default_folder
 
         wanted = Specification(
             name=name,

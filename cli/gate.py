@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the harness is imported when the command runs, so that its 
 
     from harness.fixtures import TierChoice
     from harness.results import TurnRow
-    from harness.run import RunSettings, Suite
+    from harness.run_settings import RunSettings, Suite
     from harness.targets import TargetName
 
 _TARGETS = ("in-process", "realtime", "endpoint")
@@ -146,7 +146,8 @@ def gate(
     from harness.limits import DEFAULT_PATH
     from harness.reports.terminal import print_summary
     from harness.results import read
-    from harness.run import START_ERRORS, RunSettings, default_folder, parse_languages
+    from harness.run import START_ERRORS
+    from harness.run_settings import RunSettings, default_folder, parse_languages
     from harness.targets import infer_target
 
     if serve and (endpoint or target == "in-process"):
@@ -227,7 +228,8 @@ async def _run(console: Console, settings: RunSettings, *, serve: bool) -> None:
     from harness import fixtures
     from harness.own_server import own_server
     from harness.reports.summary import astray
-    from harness.run import choose, choose_scenarios, open_run
+    from harness.run import open_run
+    from harness.run_settings import choose, choose_scenarios
 
     said = ""
 

@@ -32,7 +32,8 @@ from harness.limits import ALL
 from harness.pytest_options import OptionError
 from harness.reports.terminal import print_summary
 from harness.results import Family, ScenarioRow, TurnRow, VerdictRow
-from harness.run import START_ERRORS, Run, RunSettings, Suite, choose, choose_scenarios, open_run
+from harness.run import START_ERRORS, Run, open_run
+from harness.run_settings import RunSettings, Suite, choose, choose_scenarios
 from harness.scenarios.casting import Cast, Casting
 from harness.sequential import BudgetError
 from harness.targets import TARGET_NAMES, Target

@@ -14,7 +14,7 @@ import pytest
 
 from harness.fixtures import LANGUAGES, MANIFEST
 from harness.limits import DEFAULT_PATH
-from harness.run import RunSettings, default_folder, parse_languages
+from harness.run_settings import RunSettings, default_folder, parse_languages
 from harness.sequential import parse_budget
 from harness.targets import TARGET_NAMES, infer_target
 

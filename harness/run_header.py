@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import TYPE_CHECKING
 
 from harness import machine
 from harness.fixtures import Fixture
@@ -13,11 +12,9 @@ from harness.judge import Judge
 from harness.limits import ALL
 from harness.measures import behaviour, clipping, latency, words
 from harness.results import RunHeader, ScenarioRow, TurnRow, VerdictRow
+from harness.run_settings import RunSettings
 from harness.scenarios.casting import Casting
 from harness.targets.base import Target
-
-if TYPE_CHECKING:  # the run describes itself by this
-    from harness.run import RunSettings
 
 DEFAULT_PROFILE = "embedded"
 """Whose limits apply where the server does not say what it runs."""

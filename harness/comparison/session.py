@@ -18,7 +18,8 @@ from harness.comparison.sides import Played, Recalled, Server, Side, Stored
 from harness.fixtures import Fixture
 from harness.own_server import SERVE, own_server
 from harness.results import RunHeader
-from harness.run import RunSettings, choose, open_run
+from harness.run import open_run
+from harness.run_settings import RunSettings, choose
 
 _FEW_CALLERS = ("--max-sessions", "8")
 

@@ -14,7 +14,8 @@ from harness.fixtures import Fixture
 from harness.reference.behaviour import Behaviour
 from harness.reference.server import PROFILE, SENT_LATE
 from harness.results import ResultsWriter, RunHeader, TurnRow, VerdictRow
-from harness.run import Run, RunSettings
+from harness.run import Run
+from harness.run_settings import RunSettings
 from harness.self_test.clips import make_questions
 from harness.self_test.expected import measured, programmed
 from harness.self_test.listener import ToneListener

@@ -11,7 +11,8 @@ from click.testing import CliRunner, Result
 
 from cli.gate import gate
 from client.connection import UnavailableError
-from harness.run import Run, RunSettings
+from harness.run import Run
+from harness.run_settings import RunSettings
 from harness.self_test.driving import Outcome
 
 

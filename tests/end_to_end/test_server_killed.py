@@ -18,7 +18,8 @@ from harness.gates import exit_code
 from harness.own_server import SERVE, own_server
 from harness.replay import _Recorder
 from harness.rescoring import rescore
-from harness.run import RunSettings, choose, open_run
+from harness.run import open_run
+from harness.run_settings import RunSettings, choose
 
 CHUNKS = 3
 """Of the second reply, after which the server is killed."""

@@ -11,8 +11,9 @@ from harness import gates, scenario_gates, virtual_time
 from harness.limits import BEHAVIOUR
 from harness.reference.behaviour import Behaviour, Manners
 from harness.results import ResultsWriter, RunHeader, ScenarioRow, VerdictRow
-from harness.run import Run, RunSettings
+from harness.run import Run
 from harness.run_header import unfinished
+from harness.run_settings import RunSettings
 from harness.self_test.clips import make_questions
 from harness.self_test.driving import LIMIT_S, _Aimed
 from harness.self_test.manners import MANNERS, Case, cast_of

@@ -13,7 +13,7 @@ import pytest
 from client.events import Failed, Heard, ReplyAudio, ReplyEnded, Spoken
 from harness.pytest_options import OPTIONS, Option, OptionError, settings_of
 from harness.results import read
-from harness.run import RunSettings
+from harness.run_settings import RunSettings
 
 ANSWER = [
     (0.3, Heard("hello")),

@@ -21,7 +21,8 @@ from harness.gates import exit_code
 from harness.recording import Outcome
 from harness.rescoring import rescore
 from harness.results import Results, read
-from harness.run import RunSettings, choose, default_folder, open_run, parse_languages
+from harness.run import open_run
+from harness.run_settings import RunSettings, choose, default_folder, parse_languages
 
 ANSWER = [
     (0.6, Heard("hello")),

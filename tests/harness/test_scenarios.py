@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.fixtures import FixtureError, ManifestError, load_manifest, read
 from harness.fixtures.scenarios import SCENARIOS, Cue, Line, Scenario, load_scenarios, parse_scenarios
-from harness.run import RunSettings, choose_scenarios
+from harness.run_settings import RunSettings, choose_scenarios
 from harness.scenarios.casting import cast
 from harness.scenarios.sounds import middle_gap, render, render_behind
 

@@ -17,7 +17,8 @@ from harness.comparison.session import choose_clips, open_comparison
 from harness.comparison.sides import Server, Stored, parse_side
 from harness.fixtures import Fixture
 from harness.measures import latency
-from harness.run import Run, RunSettings
+from harness.run import Run
+from harness.run_settings import RunSettings
 
 A, B = Server("ws://a/", endpoint="ws://a/"), Server("ws://b/", endpoint="ws://b/")
 
