@@ -52,7 +52,7 @@ def decide(gates: Gates, header: RunHeader, rows: Sequence[TurnRow], looks: Sequ
     evidence = _Evidence(header, rows, looks)
     valid = evidence.valid
     counted = len(rows) - sum(_was_played_again(index, rows) for index in range(len(rows)))
-    verdicts = [_run(gates, len(valid), counted)]
+    verdicts = [sent_on_time(gates, "valid turns", len(valid), counted, of="turn")]
     if header.profile not in gates.profiles:
         reason = f"the gates file has no limits for the profile {header.profile!r}; add [profiles.{header.profile}]"
         return [*verdicts, VerdictRow("limits", "run", ALL, "inconclusive", len(valid), reason)]
@@ -150,15 +150,16 @@ class _Evidence:
         return len(set(played.values())) <= 1
 
 
-def _run(gates: Gates, valid: int, played: int) -> VerdictRow:
+def sent_on_time(gates: Gates, gate: str, valid: int, played: int, *, of: str) -> VerdictRow:
+    """Whether enough of what was played, turns or scenarios, was sent on time for a verdict on it."""
     share = valid / played if played else 0.0
     verdict: Verdict = "pass" if played and share >= gates.valid_share else "invalid"
-    reason = f"{valid} of {played} turns were sent on time; {gates.valid_share:.0%} must be"
+    reason = f"{valid} of {played} {of}s were sent on time; {gates.valid_share:.0%} must be"
     if not played:
-        reason = "no turn was played"
+        reason = f"no {of} was played"
     elif verdict == "invalid":
         reason += ": the machine of the harness is too busy to measure on"
-    return VerdictRow("valid turns", "run", ALL, verdict, played, reason, gates.valid_share, share)
+    return VerdictRow(gate, "run", ALL, verdict, played, reason, gates.valid_share, share)
 
 
 def _cold_start(rows: Sequence[TurnRow]) -> list[VerdictRow]:

@@ -104,7 +104,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         ids = [f"{clip.id}[{gate.settings.target}]" for clip in gate.clips]
         metafunc.parametrize("clip", gate.clips, ids=ids)
     if "performed" in metafunc.fixturenames:
-        ids = [f"{one.scenario.id}-{gate.settings.target}" for one in gate.casting.played]
+        ids = [f"{one.scenario.id}[{gate.settings.target}]" for one in gate.casting.played]
         metafunc.parametrize("performed", gate.casting.played, ids=ids, indirect=True)
     if "gated_language" in metafunc.fixturenames:
         metafunc.parametrize("gated_language", [*gate.settings.languages, ALL])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness import statistics
-from harness.gates import finite, smallest, within
+from harness.gates import finite, sent_on_time, smallest, within
 from harness.limits import ALL, BEHAVIOUR, SCOPES, Gates, Limit
 from harness.results import RunHeader, ScenarioRow, Verdict, VerdictRow
 
@@ -23,7 +23,7 @@ def decide(gates: Gates, header: RunHeader, rows: Sequence[ScenarioRow]) -> list
         return []
     last = {row.scenario_id: row for row in rows}  # a scenario that was sent late was played again
     valid = [row for row in last.values() if row.outcome != "invalid"]
-    verdicts = [_sent(gates, len(valid), len(last))]
+    verdicts = [sent_on_time(gates, PLAYED, len(valid), len(last), of="scenario")]
     if header.profile not in gates.profiles:
         reason = f"the gates file has no limits for the profile {header.profile!r}; add [profiles.{header.profile}]"
         return [*verdicts, VerdictRow("limits", "behaviour", ALL, "inconclusive", len(valid), reason)]
@@ -35,17 +35,6 @@ def decide(gates: Gates, header: RunHeader, rows: Sequence[ScenarioRow]) -> list
         reason = "no limit on behaviour could be decided: too few scenarios; play more of them"
         verdicts.append(VerdictRow("behaviour", "behaviour", ALL, "inconclusive", len(valid), reason))
     return verdicts
-
-
-def _sent(gates: Gates, valid: int, played: int) -> VerdictRow:
-    share = valid / played if played else 0.0
-    verdict: Verdict = "pass" if played and share >= gates.valid_share else "invalid"
-    reason = f"{valid} of {played} scenarios were sent on time; {gates.valid_share:.0%} must be"
-    if not played:
-        reason = "no scenario was played"
-    elif verdict == "invalid":
-        reason += ": the machine of the harness is too busy to measure on"
-    return VerdictRow(PLAYED, "run", ALL, verdict, played, reason, gates.valid_share, share)
 
 
 def _judge(limit: Limit, scope: str, rows: Sequence[ScenarioRow]) -> VerdictRow:

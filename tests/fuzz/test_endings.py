@@ -42,7 +42,7 @@ def fuzz(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resul
 
     def command(**programs: str) -> Result:
         def stand_in(asked: list[str], **settings: object) -> object:
-            return run([sys.executable, "-c", programs[asked[3]]], **settings)  # type: ignore[call-overload]
+            return run([sys.executable, "-c", programs[asked[3]]], **settings)  # type: ignore[call-overload]  # as it was asked for
 
         monkeypatch.setattr(subprocess, "run", stand_in)
         return CliRunner().invoke(fuzzer.main, [*programs, "--seconds", "1", "--work", str(tmp_path)])

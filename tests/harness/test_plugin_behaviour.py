@@ -45,7 +45,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, make_clip, s
 
 def test_scenarios_are_played_alone(run: Run, pytester: pytest.Pytester) -> None:
     result = run("-m", "behaviour", "-v")
-    names = ["*test_behaviour[[]en-one-realtime[]]*", "*test_behaviour[[]en-two-realtime[]]*"]
+    names = ["*test_behaviour[[]en-one[[]realtime[]][]]*", "*test_behaviour[[]en-two[[]realtime[]][]]*"]
     result.stdout.fnmatch_lines_random([*names, "*test_behaviour_gate[[]all[]]*"])
     found = read(pytester.path / "report")
     assert {row.scenario_id for row in found.scenarios} == {"en-one", "en-two"} == set(found.header.scenarios)
