@@ -247,7 +247,17 @@ class Conversation:
                 self._turn.resume()
             case TooLong(end_s) if self._turn is not None and self.settings.detect_turns:
                 await self._commit(self._turn, end_s)
+        if self._turn is None and self.settings.interrupt:
+            self._hold_while(probability >= self._turn_taking.speech_threshold)
         await self._be_idle()
+
+    def _hold_while(self, may_be_speech: bool) -> None:
+        """Until it is clear whether somebody speaks, which takes a few frames, the reply pauses: what is sent meanwhile
+        would be heard by a caller who interrupts. Of so short a pause nothing is heard."""
+        if may_be_speech and self._replying.is_heard:
+            self._replying.hold()
+        else:
+            self._replying.go_on()
 
     async def _be_idle(self) -> None:
         """After a silence that is too long by the settings the next reply comes unasked."""

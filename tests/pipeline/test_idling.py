@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from pipeline.events import IdleTimeout, ReplyDone, TurnCommitted, TurnEmpty
+from pipeline.profiles import load_profile
 from pipeline.testing import Prompts, Script, ScriptedCaller
+
+PROFILE = load_profile("embedded")
 
 
 def test_after_a_reply_has_been_played_silence_brings_the_next(call: Any) -> None:
@@ -20,8 +23,9 @@ def test_after_a_reply_has_been_played_silence_brings_the_next(call: Any) -> Non
     caller = call(Script(heard=["hi"], reply=prompts), hold, idle_timeout_s=5.0)
     first, _ = caller.all(ReplyDone)
     (timeout,) = caller.all(IdleTimeout)
-    # When all of the reply has been sent, 0.4 s of it and the rest of a piece are still to be played.
-    assert caller.at_s(timeout) == pytest.approx(caller.at_s(first) + 0.45 + 5.0, abs=0.1)
+    # When all of the reply has been sent, the lead and the rest of a piece are still to be played.
+    played_s = caller.at_s(first) + PROFILE.text_to_speech.lead_s + 0.05
+    assert caller.at_s(timeout) == pytest.approx(played_s + 5.0, abs=0.1)
     assert timeout.end_s - timeout.start_s == pytest.approx(5.0, abs=0.04)
     assert timeout.turn == caller.all(TurnCommitted)[-1].turn == caller.all(TurnEmpty)[-1].turn
     assert prompts.last() == [("user", "hi"), ("assistant", "Hello there.")]

@@ -28,6 +28,7 @@ from pipeline.lm.base import Message
 from pipeline.profiles import load_profile
 from pipeline.settings import ConversationSettings
 from pipeline.testing import Prompts, Script, ScriptedCaller, scripted_engine
+from pipeline.vad import FRAME_S
 
 LONG_REPLY = "This is the first sentence. " * 8
 TURNS = load_profile("embedded").turns
@@ -73,6 +74,34 @@ def test_a_caller_who_speaks_over_a_reply_ends_it() -> None:
     before = [at_s for at_s, event in caller.heard if isinstance(event, ReplyAudio) and event.reply == first.reply]
     assert max(before) - began_s[0] <= 0.25
     assert [event.text for event in caller.all(Transcribed)] == ["go on", "wait a minute"]
+
+
+def test_a_reply_pauses_at_the_first_frame_of_speech_over_it() -> None:
+    began_s: list[float] = []
+
+    async def interrupt(caller: ScriptedCaller) -> None:
+        began_s.append(asyncio.get_running_loop().time())
+        await caller.speak(1.2)
+        await caller.until(ReplyDone)
+
+    caller = call(Script(heard=["go on", "wait a minute"], reply=Replies()), interrupt)
+    first = caller.all(ReplyDone)[0].reply
+    last_s = max(at_s for at_s, event in caller.heard if isinstance(event, ReplyAudio) and event.reply == first)
+    assert last_s - began_s[0] <= 2 * FRAME_S
+
+
+def test_a_click_over_a_reply_is_not_heard_in_it() -> None:
+    async def click(caller: ScriptedCaller) -> None:
+        await caller.speak(FRAME_S)
+        await caller.until(ReplyDone)
+
+    caller = call(Script(heard=["go on"], reply=Replies()), click)
+    assert caller.all(ReplyDone)[0].status == "completed"
+    pieces = caller.all(ReplyAudio)
+    runs_dry_s = caller.at_s(pieces[0])
+    for piece in pieces:
+        assert caller.at_s(piece) <= runs_dry_s + 0.001
+        runs_dry_s = max(runs_dry_s, caller.at_s(piece)) + piece.samples_24k.size / OUTPUT_RATE_HZ
 
 
 def test_of_an_interrupted_reply_only_what_was_heard_is_remembered() -> None:
@@ -291,7 +320,11 @@ def test_a_turn_is_committed_once_when_two_ask_for_it() -> None:
         pytest.param(ReplyStarted, {"speaking_s": 4.0}, ["cancelled", "completed"], "", id="before its first sound"),
         pytest.param(ReplyAudio, {}, ["cancelled", "completed"], "One", id="while its first clause is sent"),
         pytest.param(
-            ReplyDone, {}, ["completed", "completed"], "One two three four. Five six seven", id="when all was sent"
+            ReplyDone,
+            {},
+            ["completed", "completed"],
+            "One two three four. Five six seven eight.",
+            id="when all was sent",
         ),
     ],
 )
