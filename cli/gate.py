@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the harness is imported when the command runs, so that its 
     from harness.targets import TargetName
 
 _TARGETS = ("in-process", "realtime", "endpoint")
+_SERVER_LOG = "server.log"
 DEFAULT_BASELINE = str(Path("reports", "baseline"))
 
 
@@ -64,6 +65,16 @@ DEFAULT_BASELINE = str(Path("reports", "baseline"))
     "--report",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the report. [default: reports/TIME-TARGET]",
+)
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Clips of your own, written down as docs/fixtures.md says. [default: the gate's]",
+)
+@click.option(
+    "--audio",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the files of your own clips are. [default: beside their manifest]",
 )
 @click.option("--gates", type=click.Path(path_type=Path, dir_okay=False), help="A file of limits of your own.")
 @click.option("--profile", help="Whose limits apply. [default: what the server says it runs, else embedded]")
@@ -107,6 +118,8 @@ def gate(
     limit: int | None,
     budget: float | None,
     report: Path | None,
+    manifest: Path | None,
+    audio: Path | None,
     gates: Path | None,
     profile: str | None,
     judge: str,
@@ -127,6 +140,7 @@ def gate(
       s2s gate --endpoint ws://127.0.0.1:8080/v1/realtime     a running server
       S2S_TOKEN=... s2s gate --endpoint wss://host/ws         a hosted one, binary protocol
       s2s gate --serve --language en,ja --tier synthetic      some languages, the clips that come with it
+      s2s gate --serve --manifest calls/manifest.jsonl        recordings of your own
       s2s gate --self-test                                    whether the gate can be trusted on this machine
       s2s gate --serve --baseline                             and fail if it is worse than what was accepted
       s2s gate --serve --suite behaviour                      how it takes turns, in conversations; 18 minutes
@@ -141,12 +155,13 @@ def gate(
     """
     from rich.console import Console
 
+    from harness.fixtures import MANIFEST
     from harness.gates import exit_code
     from harness.history import FILE
     from harness.limits import DEFAULT_PATH
     from harness.reports.terminal import print_summary
     from harness.results import read
-    from harness.run import START_ERRORS
+    from harness.run import LOST, START_ERRORS
     from harness.run_settings import RunSettings, default_folder, parse_languages
     from harness.targets import infer_target
 
@@ -167,6 +182,8 @@ def gate(
             languages=parse_languages(languages),
             tier=tier,
             limit=limit,
+            manifest=manifest or MANIFEST,
+            audio=audio or (manifest.parent if manifest else None),
             gates=gates or DEFAULT_PATH,
             judge=None if judge == "none" else judge,
             profile=profile,
@@ -182,6 +199,8 @@ def gate(
     except START_ERRORS as error:
         raise _CannotRunError(str(error)) from error
     print_summary(results, console)
+    if serve and any(row.gate == LOST for row in results.verdicts):
+        console.print(f"what the server said: {settings.folder / _SERVER_LOG}", markup=False, soft_wrap=True)
     console.print(f"report: {settings.folder / 'report.html'}", markup=False, soft_wrap=True)
     context.exit(exit_code(results.verdicts))
 
@@ -247,7 +266,7 @@ async def _run(console: Console, settings: RunSettings, *, serve: bool) -> None:
     async with AsyncExitStack() as stack:
         if serve:
             settings.folder.mkdir(parents=True, exist_ok=True)
-            address = await stack.enter_async_context(own_server(settings.folder / "server.log", on_progress=say))
+            address = await stack.enter_async_context(own_server(settings.folder / _SERVER_LOG, on_progress=say))
             path = endpoint.PATH if settings.target == "endpoint" else realtime.PATH
             settings = replace(settings, endpoint=address + path)
         run = await stack.enter_async_context(open_run(settings, planned, casting, on_progress=say))

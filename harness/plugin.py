@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -46,6 +47,9 @@ SUITES = {
 }
 """Marker to what its tests find out."""
 SUITES_FOLDER = Path(__file__).parent / "suites"
+_BEHAVIOUR_SUITE = SUITES_FOLDER / "test_behaviour.py"
+_SUITES_MODULE = "harness.suites"
+_BEHAVIOUR_MODULE = f"{_SUITES_MODULE}.test_behaviour"
 
 LEFT_OUT = (
     "the gate's suites were left out (they play minutes of audio): "
@@ -84,8 +88,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """A path to all suites does not ask for conversations: they take a quarter of an hour, and are named."""
-    behaviour = collection_path == SUITES_FOLDER / "test_behaviour.py"
-    return True if behaviour and _GATE in config.stash and not _behaviour_wanted(config) else None
+    without = _GATE in config.stash and not _behaviour_wanted(config)
+    return True if without and collection_path == _BEHAVIOUR_SUITE else None
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -358,18 +362,21 @@ def _is_distributed(config: pytest.Config) -> bool:
 
 
 def _behaviour_wanted(config: pytest.Config) -> bool:
-    """Whether scenarios are asked for by name, or by a path to their suite."""
-    named = [config.getoption("markexpr", ""), *map(str, config.invocation_params.args)]
-    return any(re.search(r"(?<!not )\bbehaviour\b|test_behaviour", one) for one in named)
+    """Whether scenarios are asked for: by their marker in -m, or by a path to their suite."""
+    marked = re.search(r"(?<!not )\bbehaviour\b", config.getoption("markexpr", ""))
+    arguments = config.invocation_params.args
+    return bool(marked) or _BEHAVIOUR_MODULE in arguments or _BEHAVIOUR_SUITE in _paths(config)
 
 
 def _suites_wanted(config: pytest.Config) -> bool:
     """By a marker in -m, or by a path into the suites."""
     if _ASKED_FOR.search(config.getoption("markexpr", "")):
         return True
-    paths = (
-        config.invocation_params.dir / str(argument).partition("::")[0] for argument in config.invocation_params.args
-    )
-    return "harness.suites" in config.invocation_params.args or any(
-        SUITES_FOLDER in (path, *path.parents) for path in paths
-    )
+    by_module = not {_SUITES_MODULE, _BEHAVIOUR_MODULE}.isdisjoint(config.invocation_params.args)
+    return by_module or any(SUITES_FOLDER in (path, *path.parents) for path in _paths(config))
+
+
+def _paths(config: pytest.Config) -> list[Path]:
+    """The arguments, each taken for the path of a test: what it is not is nowhere among the suites."""
+    names = (str(argument).partition("::")[0] for argument in config.invocation_params.args)
+    return [Path(os.path.normpath(config.invocation_params.dir / name)) for name in names]

@@ -232,7 +232,10 @@ class Call(HeadConnection):
         while self._untaken and not self._is_full():
             piece = bytes(self._untaken[:TAKEN_BYTES])
             del self._untaken[:TAKEN_BYTES]
-            if self._is_request_too_long(len(piece)):
+            if self.request is None:
+                self._request_bytes += len(piece)
+            if self._request_bytes > self.limits.request_bytes:
+                self.metrics.limits.labels(Limit.REQUEST).inc()
                 self._untaken.clear()
                 self.transport.abort()
                 return
@@ -254,15 +257,6 @@ class Call(HeadConnection):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
-
-    def _is_request_too_long(self, more: int) -> bool:
-        if self.request is not None:
-            return False
-        self._request_bytes += more
-        if self._request_bytes <= self.limits.request_bytes:
-            return False
-        self.metrics.limits.labels(Limit.REQUEST).inc()
-        return True
 
     def _take_more(self, _: object = None) -> None:
         self._taking = False

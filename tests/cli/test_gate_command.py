@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from cli.gate import gate
 from client.connection import UnavailableError
+from harness.fixtures import Fixture, FixtureError
 from harness.run import Run
 from harness.run_settings import RunSettings
 from harness.self_test.driving import Outcome
@@ -82,6 +83,36 @@ def test_serve_gates_the_server_it_started(
     result = invoke("--serve", "--target", target, "--tier", "synthetic", "--report", str(tmp_path / "report"))
     assert "far enough" in result.output
     assert dialled == [f"ws://127.0.0.1:7{path}"]
+
+
+@pytest.mark.parametrize(("audio", "folder"), [((), "mine"), (("--audio", "sound"), "sound")])
+def test_own_clips_lie_beside_their_manifest_unless_it_is_said_where(
+    monkeypatch: pytest.MonkeyPatch, audio: tuple[str, ...], folder: str
+) -> None:
+    asked: list[RunSettings] = []
+
+    def choose(settings: RunSettings) -> list[Fixture]:
+        asked.append(settings)
+        raise FixtureError("far enough")
+
+    monkeypatch.setattr("harness.run_settings.choose", choose)
+    assert "far enough" in invoke("--manifest", "mine/manifest.jsonl", *audio).output
+    assert [(one.manifest, one.audio) for one in asked] == [(Path("mine/manifest.jsonl"), Path(folder))]
+
+
+def test_of_its_own_server_that_is_lost_it_tells_where_its_words_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @asynccontextmanager
+    async def own_server(log: Path, **_settings: object) -> AsyncIterator[str]:
+        yield "ws://127.0.0.1:1"
+
+    monkeypatch.setattr("harness.own_server.own_server", own_server)
+    folder = tmp_path / "report"
+    arguments = ["--serve", "--language", "en", "--tier", "synthetic", "--report", str(folder)]
+    result = invoke(*arguments)
+    assert result.exit_code == 1, result.output
+    assert f"what the server said: {folder / 'server.log'}" in result.output
 
 
 def test_the_token_stays_out_of_sight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

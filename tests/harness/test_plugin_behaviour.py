@@ -72,6 +72,11 @@ def test_the_other_suites_play_no_scenario(run: Run, pytester: pytest.Pytester) 
     assert "behaviour" not in found.header.versions
 
 
+def test_a_folder_of_that_name_does_not_ask_for_them(run: Run, pytester: pytest.Pytester) -> None:
+    run("-m", "latency", "--rootdir", str(pytester.mkdir("behaviour")))
+    assert read(pytester.path / "report").header.scenarios == ()
+
+
 def test_both_can_be_played(run: Run, pytester: pytest.Pytester) -> None:
     run("-m", "latency or behaviour")
     found = read(pytester.path / "report")
