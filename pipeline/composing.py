@@ -80,6 +80,7 @@ class Composer:
             speed=settings.speed,
             max_tokens=settings.max_reply_tokens or self._engine.profile.language_model.max_reply_tokens,
             speak=settings.speak,
+            lead_s=self._engine.profile.text_to_speech.lead_s if settings.lead_s is None else settings.lead_s,
             toolbox=settings.toolbox,
             trace=Trace() if turn is None else turn.trace,
         )

@@ -48,6 +48,7 @@ class ReplyRequest:
     speed: float
     max_tokens: int
     speak: bool
+    lead_s: float
     toolbox: Toolbox
     trace: Trace
 
@@ -284,9 +285,8 @@ class Reply:
 
     async def _wait_for_room(self) -> None:
         """What was sent too far ahead could not be taken back from a caller who interrupts."""
-        lead_s = self._engine.profile.text_to_speech.lead_s
         await self._wait_for_go()
-        while (excess_s := self.playback.ahead_s - lead_s) > _CLOSE_ENOUGH_S:
+        while (excess_s := self.playback.ahead_s - self.request.lead_s) > _CLOSE_ENOUGH_S:
             await asyncio.sleep(excess_s)
             await self._wait_for_go()
 

@@ -28,6 +28,7 @@ class ConversationSettings:
         prefix_s: how much audio from before its onset belongs to a turn; None for the profile's.
         idle_timeout_s: so much silence after a reply brings another one; None for never.
         speak: False answers in text only.
+        lead_s: how far a reply is sent ahead of the caller's loudspeaker; None for the profile's.
         toolbox: what the language model may call.
     """
 
@@ -45,6 +46,7 @@ class ConversationSettings:
     prefix_s: float | None = None
     idle_timeout_s: float | None = None
     speak: bool = True
+    lead_s: float | None = None
     toolbox: Toolbox = NO_TOOLS
 
     def turn_taking(self, profile: TurnProfile) -> TurnProfile:

@@ -33,6 +33,8 @@ BLOCK = 512
 SMALLEST_BLOCK, LARGEST_BLOCK = 32, 4096
 CUSHION_S = 0.1
 """How far the server sends ahead of the loudspeaker, against jitter of the network."""
+_LEAD_S = 0.4
+"""So far ahead of it the reply is taken from the conversation: nobody can interrupt here, so none is taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def endpoint_settings(query: str, languages: tuple[Language, ...]) -> Conversati
     if "language" in asked:
         one = parse_language(asked["language"][0])
         languages = (one,) if one else tuple(Language)
-    return ConversationSettings(languages=languages, voice=asked.get("voice", [None])[0])
+    return ConversationSettings(languages=languages, voice=asked.get("voice", [None])[0], lead_s=_LEAD_S)
 
 
 async def serve_endpoint(call: Call, engine: Engine, languages: tuple[Language, ...], query: str, clock: Clock) -> None:

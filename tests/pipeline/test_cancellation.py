@@ -99,6 +99,16 @@ def test_a_reply_is_sent_no_further_ahead_than_it_can_be_taken_back(call: Any) -
     assert sent_s > 5
 
 
+def test_a_conversation_may_have_a_lead_of_its_own(call: Any) -> None:
+    script = Script(reply=lambda messages: "one two three four five six seven eight. " * 4)
+    caller = call(script, ScriptedCaller.take_turn, lead_s=0.7)
+    first, *_ = pieces = caller.all(ReplyAudio)
+    at_once_s = (
+        sum(piece.samples_24k.size for piece in pieces if caller.at_s(piece) < caller.at_s(first) + 0.05) / 24_000
+    )
+    assert 0.7 <= at_once_s <= 0.85
+
+
 def test_a_reply_that_nobody_fetches_is_taken_back_and_not_remembered() -> None:
     prompts = Prompts("One two three four. " * 30, "Fine.")
 
