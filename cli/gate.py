@@ -143,7 +143,7 @@ def gate(
       s2s gate --serve --manifest calls/manifest.jsonl        recordings of your own
       s2s gate --self-test                                    whether the gate can be trusted on this machine
       s2s gate --serve --baseline                             and fail if it is worse than what was accepted
-      s2s gate --serve --suite behaviour                      how it takes turns, in conversations; 18 minutes
+      s2s gate --serve --suite behaviour                      how it takes turns, in conversations; 15 minutes
       s2s gate --serve --budget 10m                           play on until every limit is decided, 10 minutes at most
 
     \b
