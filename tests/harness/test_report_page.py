@@ -202,6 +202,7 @@ async def test_every_chart_is_drawn_and_its_table_folded_away(visit: Callable[..
             assert await chart.count() == charts
             assert await chart.locator(".picture > svg").first.get_attribute("aria-label")
             assert not await chart.locator("table").first.is_visible()
+        assert await page.get_by_role("group", name="English: the turns").get_by_role("link").count() == 18
         assert await page.locator(".dot").count() == TURNS
         assert {await dot.get_attribute("class") for dot in await page.locator(".dot").all()} == {
             f"dot {kind}" for kind in ("answered", "cold", "cut-in", "never", "invalid")
@@ -223,9 +224,11 @@ async def test_what_is_folded_away_is_drawn_when_it_is_unfolded(visit: Callable[
         turn = page.locator(".turn:not([open]):has(.chart)").first
         picture = await turn.locator(".picture").element_handle()
         assert await picture.evaluate("picture => picture.childElementCount") == 0
-        await turn.locator("summary").first.click()
+        await page.get_by_role("button", name="open all turns").click()
         await page.wait_for_function("picture => picture.childElementCount === 1", arg=picture)
         assert "committed" in await picture.text_content()
+        await page.wait_for_function("() => document.querySelectorAll('.turn .chart:not(.drawn)').length === 0")
+        assert await page.locator(".turn .chart details[open]").count() == 0
 
 
 @pytest.mark.asyncio

@@ -101,6 +101,7 @@ function drawWaits(picture, { language, turns, quantiles }, width) {
     });
   for (const r of RADII) {
     const svg = heap(r);
+    svg.setAttribute("role", "group"); // of links, not one picture
     picture.replaceChildren(svg);
     const box = svg.querySelector(".dots").getBBox();
     const top = Math.min(box.y, TALLEST - 4 * r) - 3;
