@@ -21,7 +21,7 @@ from filelock import FileLock
 from harness import jsonlines, machine
 from harness.baseline import AGAINST
 from harness.limits import CLIPPING, LATENCIES
-from harness.reports.trend import TrendPoint
+from harness.reports.charts import TrendPoint
 from harness.results import Results, Verdict
 
 FILE = Path("reports", "history.jsonl")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness import results as results_file
 from harness.reports import html, junit, markdown
-from harness.reports.trend import TrendPoint
+from harness.reports.charts import TrendPoint
 
 __all__ = ["TrendPoint", "write_all"]
 

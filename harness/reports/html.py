@@ -6,45 +6,22 @@ import base64
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 
 import jinja2
 
-from harness.reports import scenes, sound, spread, summary
-from harness.reports.axis import Axis
+from harness.reports import scenes, sound, summary
+from harness.reports.charts import TrendPoint, charts, shown
 from harness.reports.timeline import Timeline, draw, seconds_of_sound
-from harness.reports.trend import TrendPoint, trends
 from harness.results import Results, TurnRow, VerdictRow
 
-STAGE_NAMES = {
-    "pause": "pause noticed",
-    "committed": "turn committed",
-    "transcript": "transcript final",
-    "first_token": "first token",
-    "first_clause": "first clause",
-    "first_sample": "first sample",
-    "first_sent": "first byte sent",
-    "received": "received",
-    "audible": "audible",
-    "unexplained": "unexplained",
-}
+SCRIPTS = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "charts.js", "page.js")
+LICENCES = ("vendor/d3.LICENSE", "vendor/plot.LICENSE", "vendor/interval-tree-1d.LICENSE")
 
 WORKERS = 4
 """Threads that encode: the encoder does its work outside of Python's lock."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A bar of a turn's waterfall, in per cent of its axis. `at_s` is None where the server does not tell it."""
-
-    key: str
-    name: str
-    start: float
-    width: float
-    length_s: float
-    at_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +31,6 @@ class Turn:
     number: int
     row: TurnRow
     timeline: Timeline
-    stages: tuple[Stage, ...]
-    stage_axis: Axis | None
     failed: bool
 
 
@@ -80,9 +55,9 @@ def render(
     languages = summary.summarise(results)
     seconds = seconds_of_sound(results.turns) + scenes.seconds_of_sound(results.scenarios)
     kilobits = sound.affordable(seconds)
+    drawn = charts(results, languages, trend)
     turns = _turns(results, folder, kilobits, on_turn)
-    waits = spread.axis_of(results.turns, results.verdicts)
-    script = _file("page.js")
+    scripts = [_file(name) for name in SCRIPTS]
     return (
         _environment()
         .get_template("page.html.j2")
@@ -94,17 +69,15 @@ def render(
             verdicts=results.verdicts,
             unkept=summary.unkept(results),
             languages=languages,
-            waits=waits,
-            spreads=[_spread(one.language, results, waits) for one in languages],
-            waterfall_axis=Axis.of([sum(max(0.0, length) for _, length in one.waterfall) for one in languages]),
-            stages=STAGE_NAMES,
-            trends=trends(trend),
+            charts=drawn,
+            figures=asdict(drawn),
             tally=summary.tally(results.scenarios),
             scenes=_scenes(results, folder, kilobits),
             turns={one.language: [turn for turn in turns if turn.row.language == one.language] for one in languages},
             style=_file("page.css"),
-            script=script,
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            licences="\n".join(_file(name) for name in LICENCES),
+            scripts=scripts,
+            hashes=[base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts],
         )
     )
 
@@ -124,6 +97,7 @@ def _environment() -> jinja2.Environment:
         "gate_title": summary.gate_title,
         "language_name": summary.language_name,
         "gauge": _gauge,
+        "shown": shown,
     }
     return environment
 
@@ -140,14 +114,11 @@ def _turns(results: Results, folder: Path, kilobits: int | None, on_turn: Callab
 
     def make(numbered: tuple[int, TurnRow]) -> Turn:
         number, row = numbered
-        axis = Axis.of([sum(bar.length_s for bar in row.latency.waterfall)]) if row.latency.waterfall else None
         broken = row.clipping is not None and any(finding.severity == "fail" for finding in row.clipping.findings)
         return Turn(
             number,
             row,
             draw(folder, results.header, row, kilobits),
-            _stages(row, axis) if axis else (),
-            axis,
             failed=row.outcome != "answered" or broken,
         )
 
@@ -157,30 +128,6 @@ def _turns(results: Results, folder: Path, kilobits: int | None, on_turn: Callab
             turns.append(turn)
             on_turn(len(turns), len(results.turns))
     return turns
-
-
-def _stages(row: TurnRow, axis: Axis) -> tuple[Stage, ...]:
-    """Each bar begins where the one before it ended, so that all of them together are the wait."""
-    stages: list[Stage] = []
-    start_s = 0.0
-    for bar in row.latency.waterfall:
-        stages.append(
-            Stage(
-                bar.stage,
-                STAGE_NAMES.get(bar.stage, bar.stage),
-                axis.inside(start_s),
-                axis.width(max(0.0, bar.length_s)),
-                bar.length_s,
-                bar.at_s,
-            )
-        )
-        start_s += max(0.0, bar.length_s)
-    return tuple(stages)
-
-
-def _spread(language: str, results: Results, axis: Axis) -> spread.Spread:
-    rows = [(number, row) for number, row in enumerate(results.turns, 1) if row.language == language]
-    return spread.spread(language, rows, results.verdicts, axis)
 
 
 def _gauge(row: VerdictRow) -> Gauge | None:

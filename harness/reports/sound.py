@@ -25,7 +25,7 @@ KILOBITS = (64, 48, 40, 32, 24, 16)
 """A second; which of them depends on how much there is to embed."""
 NARROW_KILOBITS = 24
 """At so few or fewer, 16 kHz sound better than 24."""
-EMBEDDED_BYTES = 7_000_000
+EMBEDDED_BYTES = 6_500_000
 """Of all the audio of a page, so that a page of a hundred turns stays below 10 MB."""
 GUARDED_SAMPLES = RATE_HZ // 10
 COLUMNS = 600

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Locator, Page, async_playwright
 
 from harness import gates, reports
 from harness.fixtures import Fixture, available, read
@@ -18,13 +18,17 @@ from harness.judge import Judge
 from harness.measures import latency
 from harness.recording import Chunk, Evidence, Recording
 from harness.reports import TrendPoint, sound
+from harness.reports.html import SCRIPTS
 from harness.results import ResultsWriter, RunHeader, TurnRow
 from harness.scoring import score_turn
 from pipeline.audio import float_to_pcm16
 
 TURNS = 100
+LONG_BEFORE = 16
+"""A cut-in that comes earlier than the slowest answer comes late."""
 LANGUAGES = ("en", "fr", "es", "zh", "ja", "ko")
 MISHEARD = {"en": "call my little sister tomorrow mourning", "ja": "フランスの首と"}
+HOSTILE = "</script><!--<script><img src=x onerror=alert(1)><b>bold</b>\u2028"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
 
@@ -80,6 +84,8 @@ def write_run(folder: Path, parrot: Callable[[str], Judge]) -> None:
                 scored[clip.id] = score_turn(made, clip, parrot(clip.transcript)), made
             row, made = scored[clip.id]
             slower_s = 0.04 * again + 0.07 * (index * index % 5) if made.chunks and again else 0.0
+            if index == LONG_BEFORE:
+                slower_s = -1.5
             chunks = [replace(chunk, at_s=chunk.at_s + slower_s) for chunk in made.chunks]
             shifted = replace(made, chunks=chunks, cold=made.cold and not again)
             evidence = replace(Evidence.of(shifted), judge_reply=clip.transcript, judge_clip=clip.transcript)
@@ -93,7 +99,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, parrot: Callable[[str], Jud
     folder = tmp_path_factory.mktemp("busy")
     write_run(folder, parrot)
     nights = [
-        TrendPoint("ttfa_s p50", language, f"2026-11-{day:02}", 1 + day % 4 / 10, low=0.9, high=1.6, limit=2.5)
+        TrendPoint("ttfa_s p50", language, f"2026-11-{day:02}", 1 + day % 4 / 10, "s", 0.9, 1.6, 2.5, build=HOSTILE)
         for language in ("en", "ja")
         for day in range(1, 22)
     ]
@@ -137,7 +143,7 @@ PLAYING = "[...document.querySelectorAll('audio')].filter(audio => !audio.paused
 @pytest.mark.asyncio
 async def test_a_dot_plays_its_reply_and_shows_its_turn(visit: Callable[..., Any]) -> None:
     async with visit() as page:
-        dot = page.get_by_role("link", name="fr-01, 0.9", exact=False).first
+        dot = page.locator(".picture").get_by_role("link", name="fr-01, 0.9", exact=False).first
         await dot.click()
         number = await dot.get_attribute("data-play")
         body = page.locator(f"#turn-{number}")
@@ -153,7 +159,7 @@ async def test_a_dot_plays_its_reply_and_shows_its_turn(visit: Callable[..., Any
         at_s = await audio.evaluate("audio => audio.currentTime")
         assert left / width == pytest.approx(at_s / float(await body.get_attribute("data-length") or 0), abs=0.05)
 
-        other = page.locator("a.dot.cut-in").first
+        other = page.locator(".dot.cut-in").first
         await other.click()
         await page.wait_for_function(f"{PLAYING}.length === 1 && !{PLAYING}[0].includes('fr-01')")
 
@@ -175,25 +181,102 @@ async def test_a_wave_plays_from_where_it_is_clicked(visit: Callable[..., Any]) 
 @pytest.mark.asyncio
 async def test_the_keyboard_walks_along_the_dots(visit: Callable[..., Any]) -> None:
     async with visit() as page:
-        await page.locator(".spread a.dot").first.focus()
+        chart = page.locator(".chart[data-chart=waits]").first
+        await chart.locator(".dot").first.focus()
         await page.keyboard.press("ArrowRight")
-        focused = page.locator(":focus")
-        assert await focused.evaluate("dot => [...dot.closest('.spread').querySelectorAll('a.dot')].indexOf(dot)") == 1
-        assert await page.locator(".spread >> nth=0 >> a.dot[tabindex='0']").count() == 1
+        places = "dot => [...dot.closest('.picture').querySelectorAll('.dot')].indexOf(dot)"
+        assert await page.locator(":focus").evaluate(places) == 1
+        assert await chart.locator(".dot[tabindex='0']").count() == 1
+        await page.set_viewport_size({"width": 500, "height": 700})
+        await page.wait_for_function("() => document.querySelector('.picture').dataset.width < 500")
+        assert await page.locator(":focus").evaluate(places) == 1
         await page.keyboard.press("Enter")
         await page.wait_for_function(f"{PLAYING}.length === 1")
 
 
 @pytest.mark.asyncio
-async def test_without_its_script_the_page_tells_the_same(visit: Callable[..., Any]) -> None:
+async def test_every_chart_is_drawn_and_its_table_folded_away(visit: Callable[..., Any]) -> None:
+    async with visit() as page:
+        for kind, charts in (("waits", len(LANGUAGES)), ("stages", 1), ("trends", 2)):
+            chart = page.locator(f".chart.drawn[data-chart={kind}]")
+            assert await chart.count() == charts
+            assert await chart.locator(".picture > svg").first.get_attribute("aria-label")
+            assert not await chart.locator("table").first.is_visible()
+        assert await page.get_by_role("group", name="English: the turns").get_by_role("link").count() == 18
+        assert await page.locator(".dot").count() == TURNS
+        assert {await dot.get_attribute("class") for dot in await page.locator(".dot").all()} == {
+            f"dot {kind}" for kind in ("answered", "cold", "cut-in", "never", "invalid")
+        }
+        spanish = page.locator(".chart[data-chart=waits]").nth(LANGUAGES.index("es"))
+        middles = "all => all.map(one => one.getBoundingClientRect()).map(box => box.x + box.width / 2)"
+        for label, kind, furthest in (("never", "never", max), ("earlier", "cut-in", min)):
+            column = await spanish.get_by_text(label, exact=True).evaluate_all(middles)
+            assert column == [pytest.approx(furthest(await spanish.locator(".dot").evaluate_all(middles)), abs=1)]
+            there = [x for x in await spanish.locator(f".dot.{kind}").evaluate_all(middles) if abs(x - column[0]) < 1]
+            assert len(there) == {"never": 8, "earlier": 1}[label]
+        unexplained = page.locator(".chart[data-chart=stages] rect[fill='url(#hatch)']")
+        assert await unexplained.count() > 0
+
+
+@pytest.mark.asyncio
+async def test_what_is_folded_away_is_drawn_when_it_is_unfolded(visit: Callable[..., Any]) -> None:
+    async with visit() as page:
+        turn = page.locator(".turn:not([open]):has(.chart)").first
+        picture = await turn.locator(".picture").element_handle()
+        assert await picture.evaluate("picture => picture.childElementCount") == 0
+        await page.get_by_role("button", name="open all turns").click()
+        await page.wait_for_function("picture => picture.childElementCount === 1", arg=picture)
+        assert "committed" in await picture.text_content()
+        await page.wait_for_function("() => document.querySelectorAll('.turn .chart:not(.drawn)').length === 0")
+        assert await page.locator(".turn .chart details[open]").count() == 0
+
+
+@pytest.mark.asyncio
+async def test_letters_are_as_large_on_a_telephone(visit: Callable[..., Any]) -> None:
+    for width in (340, 1300):
+        async with visit(viewport={"width": width, "height": 700}) as page:
+            for svg in await page.locator(".picture > svg").all():
+                scale, size = await svg.evaluate(
+                    "svg => [svg.getScreenCTM().a, parseFloat(getComputedStyle(svg).fontSize)]"
+                )
+                assert scale * size == pytest.approx(12, abs=0.1)
+
+
+@pytest.mark.asyncio
+async def test_charts_are_narrow_enough_for_paper(visit: Callable[..., Any]) -> None:
+    async with visit(viewport={"width": 1300, "height": 700}) as page:
+        width = "document.querySelector('.picture > svg').width.baseVal.value"
+        assert await page.evaluate(width) > 800
+        await page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert await page.evaluate(width) < 700
+        await page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert await page.evaluate(width) > 800
+
+
+@pytest.mark.asyncio
+async def test_without_its_scripts_the_page_tells_the_same(visit: Callable[..., Any]) -> None:
     async with visit(java_script_enabled=False) as page:
         assert await page.locator(".headline").is_visible()
-        assert await page.locator(".spread a.dot").count() == TURNS
-        dot = page.locator(".dots a.dot.answered").last
-        target = page.locator((await dot.get_attribute("href")) or "")
-        assert not await target.is_visible()
-        await dot.click()
-        assert await target.is_visible()
+        links = page.locator(".chart[data-chart=waits] table a")
+        assert await links.count() == TURNS
+        assert all([await table.is_visible() for table in await page.locator("main > .chart table").all()])
+        assert await page.locator(".trends table").first.is_visible()
+        hidden = [link for link in await links.all() if not await page.locator(await target_of(link)).is_visible()]
+        await hidden[0].click()
+        assert await page.locator(await target_of(hidden[0])).is_visible()
+
+
+async def target_of(link: Locator) -> str:
+    return await link.get_attribute("href") or ""
+
+
+@pytest.mark.asyncio
+async def test_a_hostile_name_stays_text_in_a_chart(visit: Callable[..., Any]) -> None:
+    async with visit() as page:
+        assert HOSTILE in await page.locator(".trends svg title").first.text_content()
+        assert await page.evaluate("figures.trends[0].points[0].build") == HOSTILE
+        assert await page.locator("script").count() == len(SCRIPTS) + 1  # the figures
+        assert await page.locator("img").count() == 0
 
 
 @pytest.mark.asyncio

@@ -1,5 +1,4 @@
-// The page tells everything without this. With it, a dot plays its reply, a wave plays from where it is clicked, and
-// the dots are one stop of the Tab key, to be walked through with the arrows.
+// The page tells everything without this. With it, a dot plays its reply, and a wave plays from where it is clicked.
 "use strict";
 
 const bodies = [...document.querySelectorAll(".turn .body")];
@@ -33,27 +32,14 @@ function playFrom(audio, seconds) {
   audio.play().catch(() => {}); // the browser may refuse; its own controls are there
 }
 
-for (const link of document.querySelectorAll("a[href^='#turn-']")) {
-  link.addEventListener("click", () => {
-    const body = document.getElementById(link.hash.slice(1));
-    body.closest("details").open = true;
-    const audio = body.querySelector("audio");
-    if (audio && link.dataset.play) playFrom(audio, Number(link.dataset.at ?? audio.dataset.reply ?? 0));
-  });
-}
-
-for (const spread of document.querySelectorAll(".spread")) {
-  const dots = [...spread.querySelectorAll("a.dot")];
-  dots.slice(1).forEach((dot) => (dot.tabIndex = -1));
-  spread.addEventListener("keydown", (event) => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    const next = step && dots[dots.indexOf(document.activeElement) + step];
-    if (!next) return;
-    event.preventDefault();
-    dots.forEach((dot) => (dot.tabIndex = dot === next ? 0 : -1));
-    next.focus();
-  });
-}
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href^='#turn-']");
+  if (!link) return;
+  const body = document.getElementById(link.getAttribute("href").slice(1));
+  body.closest("details").open = true;
+  const audio = body.querySelector("audio");
+  if (audio && link.dataset.play) playFrom(audio, Number(link.dataset.at ?? audio.dataset.reply ?? 0));
+});
 
 const buttons = document.createElement("p");
 buttons.className = "buttons";
