@@ -140,7 +140,8 @@ class Turn:
             return self._settings.longest_wait_s
         if ask and pause.reading is None and transcript.text and self._engine.tells_ends(transcript.language):
             pause.reading = self._spawn(self._read(pause, transcript))
-        return wait_s(self._settings, transcript.ends, pause.completeness, pause.sentence)
+        asked = pause.reading is not None
+        return wait_s(self._settings, transcript.ends, pause.completeness, pause.sentence, asked=asked)
 
     def resume(self) -> None:
         """The speaker went on. What was made of the pause is void, but for the words: they need not be found again."""
