@@ -97,9 +97,7 @@ def _decided(pause: Pause, settings: TurnProfile) -> float:
         read = silence_s >= pause.noticed_s + TRANSCRIBED_AFTER_S + READ_AFTER_S
         sentence = pause.sentence if read else None
         told = sum(silence_s >= max(at_s, pause.noticed_s) + JUDGED_AFTER_S for at_s in asked_s)
-        asked = pause.sentence is not None
-        needed_s = wait_s(settings, pause.ends, pause.completeness[:told], sentence, asked=asked)
-        if known and silence_s >= needed_s:
+        if known and silence_s >= wait_s(settings, pause.ends, pause.completeness[:told], sentence):
             return silence_s
         silence_s += FRAME_S
     return silence_s
@@ -258,7 +256,7 @@ def _tell_what_weights_do(spoken: Sequence[Spoken], profile: TurnProfile, consol
     for voice, sentence, centre in product(*WEIGHTS):
         if not sentence and centre != WEIGHTS[2][0]:
             continue  # without weight, its centre is nothing
-        weighed = replace(profile, voice_weight_of_three=voice, sentence_weight=sentence, sentence_centre=centre)
+        weighed = replace(profile, voice_weight=voice, sentence_weight=sentence, sentence_centre=centre)
         median_s, p95_s, plain, paused = _outcome(spoken, weighed)
         table.add_row(
             *(f"{value:g}" for value in (voice, sentence, centre)),

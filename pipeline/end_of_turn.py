@@ -24,12 +24,7 @@ def log_odds(probability: float) -> float:
 
 
 def evidence(
-    settings: TurnProfile,
-    ends: float | None,
-    completeness: Sequence[float],
-    sentence: float | None = None,
-    *,
-    asked: bool = False,
+    settings: TurnProfile, ends: float | None, completeness: Sequence[float], sentence: float | None = None
 ) -> float:
     """The log-odds that the turn is over.
 
@@ -39,26 +34,18 @@ def evidence(
         completeness: what Smart Turn answered in this silence, each time it was asked.
         sentence: the probability that what was said is a finished sentence; None while the language model has not told,
             or where it cannot.
-        asked: the language model is asked, and may not have answered yet.
     """
     voice = sum(map(log_odds, completeness)) / len(completeness) if completeness else 0.0
     # Without a word of the recogniser, Smart Turn stands in its place.
-    of_three = asked or sentence is not None
-    weight = settings.voice_weight_of_three if of_three else settings.voice_weight
-    sure = voice if ends is None else log_odds(ends) + weight * voice
+    sure = voice if ends is None else log_odds(ends) + settings.voice_weight * voice
     if sentence is not None:
         sure += settings.sentence_weight * (log_odds(sentence) - settings.sentence_centre)
     return sure
 
 
 def wait_s(
-    settings: TurnProfile,
-    ends: float | None,
-    completeness: Sequence[float],
-    sentence: float | None = None,
-    *,
-    asked: bool = False,
+    settings: TurnProfile, ends: float | None, completeness: Sequence[float], sentence: float | None = None
 ) -> float:
     """The silence after which the turn is over, in seconds, by the same `evidence`."""
-    sure = evidence(settings, ends, completeness, sentence, asked=asked)
+    sure = evidence(settings, ends, completeness, sentence)
     return next((silence_s for least, silence_s in settings.waits if sure >= least), settings.longest_wait_s)

@@ -140,8 +140,7 @@ class Turn:
             return self._settings.longest_wait_s
         if ask and pause.reading is None and transcript.text and self._engine.tells_ends(transcript.language):
             pause.reading = self._spawn(self._read(pause, transcript))
-        asked = pause.reading is not None
-        return wait_s(self._settings, transcript.ends, pause.completeness, pause.sentence, asked=asked)
+        return wait_s(self._settings, transcript.ends, pause.completeness, pause.sentence)
 
     def resume(self) -> None:
         """The speaker went on. What was made of the pause is void, but for the words: they need not be found again."""

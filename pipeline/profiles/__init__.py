@@ -38,7 +38,6 @@ class TurnProfile:
     ask_s: float
     ask_again_s: float
     voice_weight: float
-    voice_weight_of_three: float
     sentence_weight: float
     sentence_centre: float
     waits: tuple[tuple[float, float], ...]
