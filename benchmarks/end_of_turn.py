@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -24,8 +24,7 @@ from harness.replay import end_of_speech_s
 from pipeline.audio import INPUT_RATE_HZ, FloatArray, level_dbfs
 from pipeline.end_of_turn import evidence, wait_s
 from pipeline.languages import Language
-from pipeline.lm.base import LanguageModel
-from pipeline.loading import load_language_model, load_speech_to_text
+from pipeline.loading import load_speech_to_text
 from pipeline.profiles import TurnProfile, load_profile
 from pipeline.smart_turn import SmartTurn
 from pipeline.stopping import Stop
@@ -41,10 +40,6 @@ AFTER_S = 2.5
 # Until they are known in the server: about what two cores take.
 TRANSCRIBED_AFTER_S = 0.2
 JUDGED_AFTER_S = 0.12
-READ_AFTER_S = 0.16
-"""Once it is transcribed."""
-WEIGHTS = ((0.15, 0.18, 0.2, 0.3), (0.0, 0.25, 0.3, 0.35), (-1.4, -1.2, -1.0))
-"""Of the voice, of the sentence, and the centre of the latter's log-odds."""
 
 
 @dataclass(slots=True)
@@ -57,7 +52,6 @@ class Pause:
         lasted_s: the silence after which the speaker went on; infinite for that after the last word.
         ends: what the recogniser said; see `pipeline.end_of_turn`.
         completeness: what Smart Turn answered, each time it was asked.
-        sentence: what the language model said of the transcript, if it could tell.
     """
 
     end_s: float
@@ -65,7 +59,6 @@ class Pause:
     lasted_s: float = math.inf
     ends: float | None = None
     completeness: list[float] = field(default_factory=list)
-    sentence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +87,8 @@ def _decided(pause: Pause, settings: TurnProfile) -> float:
     asked_s = [settings.ask_s, settings.ask_s + settings.ask_again_s]
     while silence_s < settings.longest_wait_s:
         known = silence_s >= pause.noticed_s + TRANSCRIBED_AFTER_S
-        read = silence_s >= pause.noticed_s + TRANSCRIBED_AFTER_S + READ_AFTER_S
-        sentence = pause.sentence if read else None
         told = sum(silence_s >= max(at_s, pause.noticed_s) + JUDGED_AFTER_S for at_s in asked_s)
-        if known and silence_s >= wait_s(settings, pause.ends, pause.completeness[:told], sentence):
+        if known and silence_s >= wait_s(settings, pause.ends, pause.completeness[:told]):
             return silence_s
         silence_s += FRAME_S
     return silence_s
@@ -132,12 +123,6 @@ class _Models:
         self.voice_activity = SileroVoiceActivity(store.path("silero-vad"))
         self.end_of_turn = SmartTurn(store.path("smart-turn"), threads=1)
         self.speech_to_text = load_speech_to_text(profile.engines[profile.speech_to_text.engine], store)
-        thinking = {
-            name: load_language_model(settings, store) for name, settings in profile.of_stage("language_model").items()
-        }
-        self.language_models: dict[Language, LanguageModel] = {
-            language: thinking[name] for language, name in profile.language_model.engines.items()
-        }
 
 
 def _playings(clip: Fixture, models: _Models) -> Iterator[Spoken]:
@@ -166,8 +151,7 @@ def _pauses(samples_16k: FloatArray, language: str, models: _Models) -> list[Pau
                     transcript = models.speech_to_text.transcribe(
                         heard, {Language(language): 1.0}, draft=None, stop=Stop()
                     )
-                    sentence = models.language_models[transcript.language].sentence_ends(transcript.text, stop=Stop())
-                    pauses.append(Pause(end_s, silence_s, ends=transcript.ends, sentence=sentence))
+                    pauses.append(Pause(end_s, silence_s, ends=transcript.ends))
                 asked = len(pauses[-1].completeness)
                 if asked < len(asks) and silence_s >= asks[asked]:
                     pauses[-1].completeness.append(models.end_of_turn.completeness(heard, Stop()))
@@ -209,14 +193,13 @@ def frontier(pauses: Path, plot: Path | None, without: tuple[str, ...]) -> None:
         )
     console = Console(width=140)
     console.print(table)
-    _tell_what_weights_do(spoken, profile, console)
     _tell_what_is_told_apart(spoken, profile, console)
     if plot:
         _draw([result for _, result in tried], own[1], [result for _, result in fixed], plot)
 
 
 def _tell_what_is_told_apart(spoken: Sequence[Spoken], profile: TurnProfile, console: Console) -> None:
-    """How well each witness, and all, tell the ends of turns from pauses as long as those put in."""
+    """How well each witness, and both, tell the ends of turns from pauses as long as those put in."""
     ends = [one.pauses[-1] for one in spoken if not one.inserted_s and one.pauses]
     put_in = [
         pause for one in spoken if one.inserted_s for pause in one.pauses[:-1] if pause.lasted_s >= one.inserted_s
@@ -224,46 +207,12 @@ def _tell_what_is_told_apart(spoken: Sequence[Spoken], profile: TurnProfile, con
     witnesses: dict[str, Callable[[Pause], float]] = {
         "words": lambda pause: evidence(profile, pause.ends, []),
         "voice": lambda pause: evidence(profile, None, pause.completeness),
-        "words and voice": lambda pause: evidence(profile, pause.ends, pause.completeness),
-        "all": lambda pause: evidence(profile, pause.ends, pause.completeness, pause.sentence),
+        "both": lambda pause: evidence(profile, pause.ends, pause.completeness),
     }
-    _tell_areas(ends, put_in, witnesses, console)
-    read_ends, read_put_in = ([one for one in pauses if one.sentence is not None] for pauses in (ends, put_in))
-    if read_ends and read_put_in:
-        console.print("where the language model can tell:")
-        _tell_areas(
-            read_ends,
-            read_put_in,
-            {"sentence": lambda pause: evidence(profile, 0.5, [], pause.sentence), **witnesses},
-            console,
-        )
-
-
-def _tell_areas(
-    ends: Sequence[Pause], put_in: Sequence[Pause], witnesses: Mapping[str, Callable[[Pause], float]], console: Console
-) -> None:
     for name, witness in witnesses.items():
         above = mannwhitneyu([witness(pause) for pause in ends], [witness(pause) for pause in put_in]).statistic
         area = above / len(ends) / len(put_in)
-        console.print(f"{name}: area under the curve {area:.3f}, of {len(ends)} ends and {len(put_in)} pauses")
-
-
-def _tell_what_weights_do(spoken: Sequence[Spoken], profile: TurnProfile, console: Console) -> None:
-    """The profile's waits, with other weights of the witnesses."""
-    table = Table(
-        "weight of the voice", "of the sentence", "centre", "median, s", "p95, s", "cut in, plain", "with a pause"
-    )
-    for voice, sentence, centre in product(*WEIGHTS):
-        if not sentence and centre != WEIGHTS[2][0]:
-            continue  # without weight, its centre is nothing
-        weighed = replace(profile, voice_weight=voice, sentence_weight=sentence, sentence_centre=centre)
-        median_s, p95_s, plain, paused = _outcome(spoken, weighed)
-        table.add_row(
-            *(f"{value:g}" for value in (voice, sentence, centre)),
-            *(f"{value:.2f}" for value in (median_s, p95_s)),
-            *(f"{value:.1%}" for value in (plain, paused)),
-        )
-    console.print(table)
+        console.print(f"{name}: area under the curve {area:.2f}, of {len(ends)} ends and {len(put_in)} pauses")
 
 
 def _read(line: str) -> Spoken:

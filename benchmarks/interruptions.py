@@ -121,8 +121,6 @@ class Outcome:
 class LongReply:
     """A language model that always says the same. Satisfies `pipeline.lm.base.LanguageModel`."""
 
-    tells_ends = False
-
     def __init__(self, text: str) -> None:
         self._text = text
 
@@ -133,9 +131,6 @@ class LongReply:
 
     def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS, *, stop: Stop) -> None:
         """There is nothing to read ahead."""
-
-    def sentence_ends(self, text: str, *, stop: Stop) -> None:
-        """It knows nothing of language."""
 
     def count_tokens(self, text: str) -> int:
         return len(text)

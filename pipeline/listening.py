@@ -33,13 +33,6 @@ class _Pause:
     transcript: Transcript | None = None
     completeness: list[float] = field(default_factory=list)
     question: asyncio.Task[None] | None = None
-    sentence: float | None = None
-    reading: asyncio.Task[None] | None = None
-
-    def drop_questions(self) -> None:
-        """What Smart Turn and the language model would say is not needed any more."""
-        _cancel(self.question)
-        _cancel(self.reading)
 
 
 class Turn:
@@ -123,8 +116,7 @@ class Turn:
     def pause(self, end_s: float, silence_s: float, *, ask: bool) -> float:
         """Nothing but silence since `end_s`. Returns how much of it ends the turn, as things stand.
 
-        `ask` is whether Smart Turn and the language model are to be asked; otherwise how much silence it takes is not
-        for this turn to decide.
+        `ask` is whether Smart Turn is to be asked; otherwise how much silence it takes is not for this turn to decide.
         """
         if self._pause is None:
             if self._partial is not None:
@@ -136,11 +128,9 @@ class Turn:
         if ask and answered and silence_s >= pause.ask_at_s:
             pause.ask_at_s = silence_s + self._settings.ask_again_s
             pause.question = self._spawn(self._ask(pause, self.samples_16k()))
-        if (transcript := self.transcript) is None:
+        if pause.transcript is None:
             return self._settings.longest_wait_s
-        if ask and pause.reading is None and transcript.text and self._engine.tells_ends(transcript.language):
-            pause.reading = self._spawn(self._read(pause, transcript))
-        return wait_s(self._settings, transcript.ends, pause.completeness, pause.sentence)
+        return wait_s(self._settings, pause.transcript.ends, pause.completeness)
 
     def resume(self) -> None:
         """The speaker went on. What was made of the pause is void, but for the words: they need not be found again."""
@@ -148,7 +138,7 @@ class Turn:
         self.trace = Trace()
         if pause is None:
             return
-        pause.drop_questions()
+        _cancel(pause.question)
         _cancel(pause.transcription)
         if pause.transcript is None:
             return
@@ -167,13 +157,13 @@ class Turn:
         _cancel(self._partial)
         if self._pause is None:
             self._pause = self._begin_pause(self._audio.end_s)
-        self._pause.drop_questions()
+        _cancel(self._pause.question)
         return self._pause.transcription
 
     def close(self) -> None:
         _cancel(self._partial)
         if self._pause is not None:
-            self._pause.drop_questions()
+            _cancel(self._pause.question)
             _cancel(self._pause.transcription)
 
     def _piece(self) -> FloatArray:
@@ -217,16 +207,7 @@ class Turn:
         try:
             pause.completeness.append(await self._engine.completeness(samples_16k))
         except Exception:
-            log.exception("turn %d: the end-of-turn model failed; the words decide without it", self.number)
-            return
-        if pause is self._pause:
-            self._on_news(self)
-
-    async def _read(self, pause: _Pause, transcript: Transcript) -> None:
-        try:
-            pause.sentence = await self._engine.sentence_ends(transcript.text, transcript.language)
-        except Exception:
-            log.exception("turn %d: the language model failed on a sentence; the others decide without it", self.number)
+            log.exception("turn %d: the end-of-turn model failed; the words alone decide", self.number)
             return
         if pause is self._pause:
             self._on_news(self)

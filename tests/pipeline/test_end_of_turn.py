@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.end_of_turn import evidence, log_odds, wait_s
+from pipeline.end_of_turn import log_odds, wait_s
 from pipeline.profiles import load_profile
 
 SETTINGS = load_profile("embedded").turns
@@ -33,28 +30,12 @@ def test_where_the_words_cannot_tell_the_voice_decides() -> None:
     assert wait_s(SETTINGS, None, [1.0]) == SHORTEST_S
 
 
-def test_a_sentence_that_is_not_finished_makes_a_likely_end_wait() -> None:
-    assert wait_s(SETTINGS, 0.97, [0.9], 0.5) < wait_s(SETTINGS, 0.97, [0.9], 0.001)
-
-
-def test_a_sentence_of_which_nobody_can_tell_counts_as_one_between_ends_and_pauses() -> None:
-    between = 1 / (1 + math.exp(-SETTINGS.sentence_centre))
-    assert evidence(SETTINGS, 0.9, [0.8], between) == pytest.approx(evidence(SETTINGS, 0.9, [0.8], None))
-
-
-PERHAPS = st.one_of(st.none(), PROBABILITY)
-
-
-@given(PERHAPS, st.lists(PROBABILITY, max_size=4), PERHAPS, PROBABILITY)
-def test_more_evidence_for_an_end_never_waits_longer(
-    ends: float | None, voice: list[float], sentence: float | None, other: float
-) -> None:
-    waits = wait_s(SETTINGS, ends, voice, sentence)
+@given(st.one_of(st.none(), PROBABILITY), st.lists(PROBABILITY, max_size=4), PROBABILITY)
+def test_more_evidence_for_an_end_never_waits_longer(ends: float | None, voice: list[float], other: float) -> None:
+    waits = wait_s(SETTINGS, ends, voice)
     assert waits <= SETTINGS.longest_wait_s
     if ends is not None and other >= ends:
-        assert wait_s(SETTINGS, other, voice, sentence) <= waits
-    if sentence is not None and other >= sentence:
-        assert wait_s(SETTINGS, ends, voice, other) <= waits
+        assert wait_s(SETTINGS, other, voice) <= waits
 
 
 @given(PROBABILITY)

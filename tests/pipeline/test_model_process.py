@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from pipeline.model_process import ModelProcess, ModelProcessError
-from pipeline.remote import RemoteLanguageModel
 from pipeline.stopping import Stop, Stopped
 
 MODELS = """
@@ -58,12 +57,6 @@ class Model:
 
     def die(self):
         os.abort()
-
-    tells_ends = True
-
-    def sentence_ends(self, text, *, stop):
-        stop.check()
-        return len(text) / 10 if text else None
 
     def variable(self, name):
         return os.environ.get(name)
@@ -124,12 +117,6 @@ def test_a_call_is_answered_and_arrays_are_the_same_there_and_here(process: Call
     assert one.dtype == np.float32
     assert np.array_equal(one, samples)
     assert np.array_equal(two, samples)
-
-
-def test_a_language_model_there_tells_here_of_sentences(process: Callable[..., ModelProcess]) -> None:
-    model = RemoteLanguageModel(process(), "it")
-    assert model.tells_ends is True
-    assert [model.sentence_ends(text, stop=Stop()) for text in ("hello", "")] == [0.5, None]
 
 
 def test_what_a_model_raises_is_raised_here_with_where_it_came_from(process: Callable[..., ModelProcess]) -> None:
