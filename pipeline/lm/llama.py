@@ -33,8 +33,8 @@ class Llama:
         params.cpuparams_batch.n_threads = 1
         params.cpuparams.n_threads = 1
         params.verbosity = 0
-        # What a conversation leaves in its slot is worth keeping; a copy of what every other left before it is not: 10 MB
-        # each, 8 GB in all.
+        # What a conversation leaves in its slot is worth keeping. A copy of what each one before it left there is not:
+        # several megabytes each, up to 8 GB.
         params.cache_ram_mib = 0
         # A history that ends with the assistant asks for more, not for the end of a sentence that is complete.
         params.prefill_assistant = False
