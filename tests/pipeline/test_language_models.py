@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
+import psutil
 import pytest
 
 from pipeline.lm.base import CutOff, LanguageModelError, Message, Tool, Toolbox, ToolCall
@@ -55,6 +56,22 @@ def test_a_closed_reply_stops_the_model(llama: Llama) -> None:
 def test_a_prompt_that_does_not_fit_is_an_error_that_says_so(llama: Llama) -> None:
     with pytest.raises(LanguageModelError, match="context"):
         list(llama.reply([Message("user", "word " * 2000)], max_tokens=3, stop=Stop()))
+
+
+@pytest.mark.models
+def test_conversations_that_are_over_take_no_memory(llama: Llama) -> None:
+    """Kept copies of their prompts took 6 MB each, and more the longer they were."""
+
+    def hold(number: int) -> None:
+        said = " ".join(f"n{number}w{word}" for word in range(40))
+        list(llama.reply([Message("user", said)], max_tokens=1, stop=Stop()))
+
+    for number in range(4):
+        hold(number)
+    before = psutil.Process().memory_info().rss
+    for number in range(4, 12):
+        hold(number)
+    assert psutil.Process().memory_info().rss - before < 16e6
 
 
 def test_a_chat_has_the_calls_of_an_answer_in_its_message() -> None:
