@@ -255,7 +255,7 @@ class Conversation:
         """Until it is clear whether somebody speaks, which takes a few frames, the reply pauses: what is sent meanwhile
         would be heard by a caller who interrupts. Of so short a pause nothing is heard."""
         if may_be_speech and self._replying.is_heard:
-            self._replying.hold()
+            self._replying.hold_briefly()
         else:
             self._replying.go_on()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -100,6 +100,7 @@ class Reply:
         self._announced = asyncio.Event()
         self._flows = asyncio.Event()
         self._flows.set()
+        self._held_until_s = 0.0
         self._engine = engine
         self._outbox = outbox
         self._sample_clock = sample_clock
@@ -123,11 +124,10 @@ class Reply:
         self._keep_call = keep_call
         self._released.set()
 
-    def hold(self) -> None:
-        """Send no audio until `go_on`: somebody speaks, and it is not clear yet whether that ends the reply.
-
-        After 5 s it goes on by itself.
-        """
+    def hold(self, at_most_s: float = _LONGEST_HOLD_S) -> None:
+        """Send no audio until `go_on`, or until the time is up: somebody speaks, and it is not clear yet whether that
+        ends the reply."""
+        self._held_until_s = self._clock() + at_most_s
         self._flows.clear()
 
     def go_on(self) -> None:
@@ -291,11 +291,13 @@ class Reply:
             await self._wait_for_go()
 
     async def _wait_for_go(self) -> None:
-        try:
-            async with asyncio.timeout(_LONGEST_HOLD_S):
-                await self._flows.wait()
-        except TimeoutError:
-            self.go_on()
+        while not self._flows.is_set():
+            left_s = self._held_until_s - self._clock()
+            if left_s <= 0:
+                self.go_on()
+            with suppress(TimeoutError):  # it may be held for longer by then
+                async with asyncio.timeout(left_s):
+                    await self._flows.wait()
 
     def _started(self) -> ReplyStarted:
         return ReplyStarted(self.request.number, self.request.turn, self.request.language, self._message)

@@ -104,6 +104,16 @@ def test_a_click_over_a_reply_is_not_heard_in_it() -> None:
         runs_dry_s = max(runs_dry_s, caller.at_s(piece)) + piece.samples_24k.size / OUTPUT_RATE_HZ
 
 
+def test_a_caller_who_is_muted_with_a_click_hears_the_reply_go_on() -> None:
+    async def mute(caller: ScriptedCaller) -> None:
+        await caller.speak(FRAME_S)
+        heard = len(caller.all(ReplyAudio))
+        await asyncio.sleep(0.5)  # and not a frame more
+        assert len(caller.all(ReplyAudio)) > heard
+
+    call(Script(heard=["go on"], reply=Replies()), mute)
+
+
 def test_of_an_interrupted_reply_only_what_was_heard_is_remembered() -> None:
     replies = Replies()
 
