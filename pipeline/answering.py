@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from pipeline.composing import Composer
 from pipeline.events import Transcribed, TurnEmpty, TurnFailed
@@ -54,10 +55,10 @@ class Answering:
         self._newest: asyncio.Task[None] | None = None
         """The newest committed turn, until its reply has begun."""
         self._spoken: Language | None = None
-        self._answered: Turn | None = None
-        """Whose reply is the newest; None where no turn asked for it."""
-        self._owed: Turn | None = None
-        """Nothing is heard in answer to it so far, because the caller went on speaking."""
+        self._again: Callable[[], object] | None = None
+        """Makes the newest reply once more."""
+        self._owed: Callable[[], object] | None = None
+        """Makes the reply of which nothing was heard, because the caller went on speaking."""
 
     @property
     def spoken(self) -> Language | None:
@@ -87,18 +88,18 @@ class Answering:
         """Begin a reply for which no turn asks, to the history as it stands or to the `context` in its place; returns
         its number."""
         reply = self._composer.reply(settings, self.language, None, context=context)
-        self._begin(None, reply, self._replying.start(reply))
+        self._begin(None, reply, self._replying.start(reply), again=lambda: self.reply(settings, context))
         return reply.request.number
 
     async def put_off(self) -> None:
-        """The caller speaks: end the reply that is under way; if nothing of it has been heard, its turn is owed one."""
+        """The caller speaks: end the reply that is under way; if nothing of it has been heard, it is owed."""
         if await self._replying.cancel():
-            self._owed = self._answered
+            self._owed = self._again
 
     def make_up(self) -> None:
         """The caller who went on has said nothing after all: begin the reply that is owed, if any is."""
         if self.idle:  # otherwise it is made when a turn that is still being understood turns out to be nothing
-            self._reply_to_owed()
+            self._make_owed()
 
     async def _finish(
         self,
@@ -114,11 +115,11 @@ class Answering:
         if (transcript := turn.transcript) is None:
             reason = "the speech to text failed, and this turn is lost; please say it again"
             await self._outbox.put(TurnFailed(turn.number, "speech_to_text", reason))
-            self._reply_to_owed()
+            self._make_owed()
             return
         if not transcript.text:
             await self._outbox.put(TurnEmpty(turn.number))
-            self._reply_to_owed()
+            self._make_owed()
             return
         if self._settings().interrupt:
             await self._replying.cancel()
@@ -131,9 +132,9 @@ class Answering:
         # Whoever speaks again already had not finished; the reply will be to all of it.
         replies = self._settings().reply_to_turns
         wanted = replies and not self._is_speaking()
-        self._owed = turn if replies and not wanted else None
+        self._owed = partial(self._answer_late, turn) if replies and not wanted else None
         if guess is not None and held and wanted:
-            self._begin(turn, guess.reply, guess.making)
+            self._begin(turn, guess.reply, guess.making, again=partial(self._answer_late, turn))
             return
         if guess is not None:
             guess.making.cancel()
@@ -146,19 +147,24 @@ class Answering:
             transcribing.cancel()
             log.error("the speech to text took longer than %.0f s", self._limit_s)
 
-    def _reply_to_owed(self) -> None:
+    def _make_owed(self) -> None:
         if self._owed is None or self._is_speaking():
             return
-        turn, self._owed = self._owed, None
+        make, self._owed = self._owed, None
         if self._settings().reply_to_turns:
-            turn.trace = turn.trace.until_reply()
-            self._answer(turn)
+            make()
+
+    def _answer_late(self, turn: Turn) -> None:
+        turn.trace = turn.trace.until_reply()
+        self._answer(turn)
 
     def _answer(self, turn: Turn) -> None:
         language = self.language if turn.transcript is None else turn.transcript.language
         reply = self._composer.reply(self._settings(), language, turn)
-        self._begin(turn, reply, self._replying.start(reply))
+        self._begin(turn, reply, self._replying.start(reply), again=partial(self._answer_late, turn))
 
-    def _begin(self, turn: Turn | None, reply: Reply, making: asyncio.Task[None]) -> None:
-        self._answered, self._owed = turn, None
+    def _begin(
+        self, turn: Turn | None, reply: Reply, making: asyncio.Task[None], *, again: Callable[[], object]
+    ) -> None:
+        self._again, self._owed = again, None
         self._replying.begin(reply, making, None if turn is None else turn.message)

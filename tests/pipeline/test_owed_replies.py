@@ -165,3 +165,22 @@ def test_a_failed_turn_after_a_failed_one_owes_nothing(call: Any) -> None:
             await caller.until(TurnFailed, count=count)
 
     assert not call(Script(heard=[BROKEN]), hold).all(ReplyStarted)
+
+
+def test_so_is_one_that_the_client_asked_for(call: Any) -> None:
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.take_turn()
+        await caller.keep_silent(5.0)
+        await caller.conversation.respond()
+        await caller.speak(0.4)
+        await wait(caller)
+        await caller.until(ReplyDone, count=3)
+
+    prompts = Prompts("Once.", "Upon a time.", "Upon a time.")
+    caller = call(Script(heard=["tell me a story", ""], thinking_s=1.0, reply=prompts), hold)
+    assert [(done.turn, done.status) for done in caller.all(ReplyDone)] == [
+        (1, "completed"),
+        (None, "cancelled"),
+        (None, "completed"),
+    ]
+    assert prompts.last() == [("user", "tell me a story"), ("assistant", "Once.")]
