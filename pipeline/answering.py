@@ -88,7 +88,7 @@ class Answering:
         """Begin a reply for which no turn asks, to the history as it stands or to the `context` in its place; returns
         its number."""
         reply = self._composer.reply(settings, self.language, None, context=context)
-        self._begin(None, reply, self._replying.start(reply), again=lambda: self.reply(settings, context))
+        self._begin(None, reply, self._replying.start(reply), again=lambda: self.reply(self._settings(), context))
         return reply.request.number
 
     async def put_off(self) -> None:

@@ -295,6 +295,7 @@ class Reply:
             left_s = self._held_until_s - self._clock()
             if left_s <= 0:
                 self.go_on()
+                return
             with suppress(TimeoutError):  # it may be held for longer by then
                 async with asyncio.timeout(left_s):
                     await self._flows.wait()

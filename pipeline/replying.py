@@ -9,9 +9,6 @@ from pipeline.lm.base import Message, ToolCall
 from pipeline.reply import Reply
 from pipeline.tasks import Spawn
 
-_BRIEFLY_S = 0.1
-"""A reply is at least so far ahead of the loudspeaker."""
-
 
 class Replying:
     """A reply is started, by anybody and on any guess; it is under way from `begin` on, and then no other may be.
@@ -101,7 +98,7 @@ class Replying:
     def hold_briefly(self) -> None:
         """Until `go_on`, but only as long as nobody would hear it."""
         if self._reply is not None:
-            self._reply.hold(_BRIEFLY_S)
+            self._reply.hold(self._reply.request.lead_s)
 
     def go_on(self) -> None:
         if self._reply is not None:
