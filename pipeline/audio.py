@@ -25,8 +25,10 @@ _FULL_SCALE = 32_768.0
 _LOOK_AHEAD = 32
 """Of a filter, in samples of the lower rate: 2 ms at 16 kHz, 4 ms at 8 kHz."""
 _REJECTION_DB = 70.0
+_KAISER_BETA = 0.1102 * (_REJECTION_DB - 8.7)
 _TRANSITION = (_REJECTION_DB - 7.95) / (2.285 * 2 * math.pi * 2 * _LOOK_AHEAD)
-"""As a share of the lower rate, the band in which such a filter goes from all to nothing (by Kaiser's formula)."""
+"""As a share of the lower rate, the band in which such a filter goes from all to nothing (by Kaiser's formula,
+as is `_KAISER_BETA`: Oppenheim and Schafer, Discrete-Time Signal Processing, 7.5.3)."""
 
 
 class AudioFormatError(ValueError):
@@ -99,15 +101,14 @@ class StreamResampler:
 @lru_cache
 def _polyphase(from_hz: int, up: int, down: int) -> FloatArray:
     """What turns `down` samples, with their neighbours on both sides, into `up`: shape (samples, up)."""
-    # It takes long to import, and the processes of the models, which resample nothing, start sooner without it.
-    from scipy.signal import firwin, kaiser_beta
-
     filter_hz = from_hz * up
     lower_hz = min(from_hz, filter_hz // down)
     look_ahead = math.ceil(_LOOK_AHEAD * from_hz / lower_hz)
     half = look_ahead * up
     edge_hz = lower_hz * (1 - _TRANSITION) / 2
-    taps = up * firwin(2 * half + 1, edge_hz, window=("kaiser", kaiser_beta(_REJECTION_DB)), fs=filter_hz)
+    # scipy.signal has this too, and takes half a second to import, in which a server would serve nobody.
+    taps = np.sinc(2 * edge_hz / filter_hz * np.arange(-half, half + 1)) * np.kaiser(2 * half + 1, _KAISER_BETA)
+    taps *= up / taps.sum()
     matrix = np.zeros((down + 2 * look_ahead, up), dtype=np.float32)
     for phase in range(up):
         at = half + phase * down - up * (np.arange(len(matrix)) - look_ahead)

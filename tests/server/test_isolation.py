@@ -8,12 +8,18 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from benchmarks.callers import ask_by_tone
+from benchmarks.scripted_server import PROGRAM
+from client.connection import say_nothing
+from harness.own_server import own_server
+from harness.targets import open_target
 from pipeline.conversation import Conversation
 from pipeline.lm.base import Message
 from pipeline.testing import Script, scripted_engine
@@ -175,3 +181,16 @@ async def test_a_client_that_does_not_read_slows_only_itself(running: Any, talk:
         assert server.sessions == 2
         reset(stuck)
         await freed(server, left=1)
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_is_ready_has_nothing_left_to_import(tmp_path: Path) -> None:
+    """While Python imports, nobody is served."""
+    log = tmp_path / "log"
+    async with own_server(log, on_progress=say_nothing, program=("-X", "importtime", *PROGRAM)) as url:
+        for name, path in (("realtime", "/v1/realtime"), ("endpoint", "/ws")):
+            async with open_target(name, url + path) as target:
+                assert (await ask_by_tone(target)).ended_s is not None
+    before, after = log.read_text().split("server: ready after")
+    assert "import time:" in before
+    assert [line for line in after.split("draining")[0].splitlines() if line.startswith("import time:")] == []

@@ -187,3 +187,25 @@ async def test_what_stays_is_not_looked_through_for_garbage_again() -> None:
         assert int(await server.process.stdout.readline()) > 10_000
         server.process.send_signal(signal.SIGTERM)
         assert await server.left()
+
+
+WATCH_FOR_GARBAGE = """
+import gc
+
+def note(phase, about, gc=gc):
+    if phase == "start" and about["generation"] == 2 and len(gc.get_objects()) > 20_000:
+        print("much to look through", flush=True)
+
+gc.callbacks.append(note)
+"""
+
+
+@pytest.mark.asyncio
+async def test_what_is_over_is_looked_through_before_it_is_much() -> None:
+    """20,000 objects are looked through in 10 ms, in which nobody is served."""
+    async with serving(drain_s=1.0, then=WATCH_FOR_GARBAGE) as server:
+        for _ in range(600):
+            async with server.connect("/v1/realtime") as websocket:
+                await websocket.recv()
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.left()
