@@ -22,13 +22,13 @@ from harness.fixtures import LANGUAGES, Fixture
 from harness.fixtures.treatments import with_pause
 from harness.replay import end_of_speech_s
 from pipeline.audio import INPUT_RATE_HZ, FloatArray, level_dbfs
-from pipeline.end_of_turn import evidence, wait_s
+from pipeline.end_of_turn import evidence, is_over, wait_s
 from pipeline.languages import Language
 from pipeline.loading import load_speech_to_text
 from pipeline.profiles import TurnProfile, load_profile
 from pipeline.smart_turn import SmartTurn
 from pipeline.stopping import Stop
-from pipeline.turns import Resumed, Silence, TurnDetector
+from pipeline.turns import Onset, Resumed, Silence, TurnDetector
 from pipeline.vad import FRAME_S, FRAME_SAMPLES, SileroVoiceActivity
 from pipeline.weights import WeightStore
 
@@ -49,7 +49,8 @@ class Pause:
     Attributes:
         end_s: where the speech before it ends.
         noticed_s: the silence that there was when it was noticed.
-        lasted_s: the silence after which the speaker went on; infinite for that after the last word.
+        lasted_s: the silence after which the speaker was heard to go on; infinite for that after the last word.
+        stirs_s: the silences at which something stirred, or speech seemed to begin.
         ends: what the recogniser said; see `pipeline.end_of_turn`.
         completeness: what Smart Turn answered, each time it was asked.
     """
@@ -57,6 +58,7 @@ class Pause:
     end_s: float
     noticed_s: float
     lasted_s: float = math.inf
+    stirs_s: list[float] = field(default_factory=list)
     ends: float | None = None
     completeness: list[float] = field(default_factory=list)
 
@@ -74,24 +76,28 @@ class Spoken:
     def answered_s(self, settings: TurnProfile) -> float:
         """When the turn would be taken for over, in seconds after the end of speech; -inf if the speaker went on."""
         for pause in self.pauses:
-            silence_s = _decided(pause, settings)
-            if silence_s < pause.lasted_s:
+            if (silence_s := _decided(pause, settings)) is not None:
                 final = pause is self.pauses[-1]
                 return pause.end_s + silence_s - self.end_of_speech_s if final else -math.inf
         return math.inf
 
 
-def _decided(pause: Pause, settings: TurnProfile) -> float:
-    """The silence at which the pause would be taken for the end of the turn."""
-    silence_s = pause.noticed_s
+def _decided(pause: Pause, settings: TurnProfile) -> float | None:
+    """The silence at which the pause would be taken for the end of the turn; None if the speaker goes on before."""
+    silence_s, stirs = pause.noticed_s, {_frames(at_s) for at_s in pause.stirs_s}
     asked_s = [settings.ask_s, settings.ask_s + settings.ask_again_s]
-    while silence_s < settings.longest_wait_s:
+    while silence_s < pause.lasted_s - FRAME_S / 2:
         known = silence_s >= pause.noticed_s + TRANSCRIBED_AFTER_S
         told = sum(silence_s >= max(at_s, pause.noticed_s) + JUDGED_AFTER_S for at_s in asked_s)
-        if known and silence_s >= wait_s(settings, pause.ends, pause.completeness[:told]):
+        needed_s = wait_s(settings, pause.ends, pause.completeness[:told]) if known else settings.longest_wait_s
+        if is_over(settings, Silence(pause.end_s, silence_s, _frames(silence_s) in stirs), needed_s):
             return silence_s
         silence_s += FRAME_S
-    return silence_s
+    return None
+
+
+def _frames(seconds: float) -> int:
+    return round(seconds / FRAME_S)
 
 
 @click.group()
@@ -142,21 +148,29 @@ def _pauses(samples_16k: FloatArray, language: str, models: _Models) -> list[Pau
     padded = np.pad(samples_16k, (0, round(AFTER_S * INPUT_RATE_HZ)))
     stream, detector, pauses = models.voice_activity.stream(), TurnDetector(models.turns), list[Pause]()
     asks = (models.turns.ask_s, models.turns.ask_s + models.turns.ask_again_s)
+    begins = 0
     for start in range(0, padded.size - FRAME_SAMPLES, FRAME_SAMPLES):
         frame = padded[start : start + FRAME_SAMPLES]
-        heard = padded[: start + FRAME_SAMPLES]
+        heard = padded[begins : start + FRAME_SAMPLES]
+        now_s = (start + FRAME_SAMPLES) / INPUT_RATE_HZ
         match detector.push(stream.probability(frame), level_dbfs(frame)):
-            case Silence(end_s, silence_s):
+            case Onset(start_s):
+                begins = max(0, round((start_s - models.turns.prefix_s) * INPUT_RATE_HZ))
+            case Silence(end_s, silence_s, stirs):
                 if not pauses or pauses[-1].end_s != end_s:
                     transcript = models.speech_to_text.transcribe(
                         heard, {Language(language): 1.0}, draft=None, stop=Stop()
                     )
                     pauses.append(Pause(end_s, silence_s, ends=transcript.ends))
+                if stirs:
+                    pauses[-1].stirs_s.append(silence_s)
                 asked = len(pauses[-1].completeness)
                 if asked < len(asks) and silence_s >= asks[asked]:
                     pauses[-1].completeness.append(models.end_of_turn.completeness(heard, Stop()))
             case Resumed() if pauses:
-                pauses[-1].lasted_s = start / INPUT_RATE_HZ - pauses[-1].end_s
+                pauses[-1].lasted_s = now_s - pauses[-1].end_s
+            case None if pauses and math.isinf(pauses[-1].lasted_s):
+                pauses[-1].stirs_s.append(now_s - pauses[-1].end_s)
     return pauses
 
 

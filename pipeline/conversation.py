@@ -13,6 +13,7 @@ from pipeline.audio import INPUT_RATE_HZ, FloatArray, level_dbfs
 from pipeline.backchannels import is_murmur
 from pipeline.composing import Composer
 from pipeline.echo import WINDOW_S, EchoGuard
+from pipeline.end_of_turn import is_over
 from pipeline.engine import Engine
 from pipeline.errors import AudioBufferFullError, NothingToCommitError, ReplyActiveError
 from pipeline.events import Event, IdleTimeout, SpeechStarted, SpeechStopped, TurnCommitted, TurnEmpty
@@ -240,8 +241,8 @@ class Conversation:
                 self._turn.go_on()
                 if self._turn.overlaps and self._detector.lasted_s >= self._turn_taking.interrupt_s:
                     await self._interrupt(self._turn)
-            case Silence(end_s, silence_s) if self._turn is not None:
-                await self._consider(self._turn, end_s, silence_s)
+            case Silence() if self._turn is not None:
+                await self._consider(self._turn, step)
             case Resumed() if self._turn is not None:
                 self._guessing.drop()
                 self._turn.resume()
@@ -321,16 +322,16 @@ class Conversation:
         async with self._deciding:
             silence = self._detector.silence
             if turn is self._turn and silence is not None:
-                await self._consider(turn, silence.end_s, silence.silence_s)
+                await self._consider(turn, silence)
 
-    async def _consider(self, turn: Turn, end_s: float, silence_s: float) -> None:
+    async def _consider(self, turn: Turn, silence: Silence) -> None:
         """In a pause: has enough been said, and enough silence been kept, for the turn to be over?"""
         if not self.settings.detect_turns:
             return
         limit_s = self.settings.silence_limit_s
-        needed_s = turn.pause(end_s, silence_s, ask=limit_s is None)
+        needed_s = turn.pause(silence.end_s, silence.silence_s, ask=limit_s is None)
         transcript = turn.transcript
-        if turn.overlaps and transcript is None and silence_s < self._turn_taking.longest_wait_s:
+        if turn.overlaps and transcript is None and silence.silence_s < self._turn_taking.longest_wait_s:
             return  # whatever silence is enough, the reply is not ended by a sound that is not understood yet
         if turn.overlaps and transcript is not None:
             if is_murmur(transcript, self._detector.lasted_s, self._turn_taking):
@@ -338,8 +339,8 @@ class Conversation:
                 return
             await self._interrupt(turn)
             self._make_guess(turn)
-        if silence_s >= (needed_s if limit_s is None else limit_s):
-            await self._commit(turn, end_s)
+        if is_over(self._turn_taking, silence, needed_s) if limit_s is None else silence.silence_s >= limit_s:
+            await self._commit(turn, silence.end_s)
 
     async def _interrupt(self, turn: Turn) -> None:
         """The caller means to be heard: the reply ends, and the history keeps of it what the caller has heard."""

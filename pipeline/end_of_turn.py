@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 
 from pipeline.profiles import TurnProfile
+from pipeline.turns import Silence
 
 _SURE = 0.997
 """No witness is believed to be surer than this, or less sure than 1 minus this."""
@@ -39,3 +40,13 @@ def wait_s(settings: TurnProfile, ends: float | None, completeness: Sequence[flo
     """The silence after which the turn is over, in seconds, by the same `evidence`."""
     sure = evidence(settings, ends, completeness)
     return next((silence_s for least, silence_s in settings.waits if sure >= least), settings.longest_wait_s)
+
+
+def is_over(settings: TurnProfile, silence: Silence, needed_s: float) -> bool:
+    """Whether the turn is over after this silence, if it takes `needed_s` of it.
+
+    Nothing is decided in a frame that stirs: callers who go on just then would be cut off with their first syllable. In
+    a room that never is quiet it is decided all the same, as soon as it would be known of speech that it is speech.
+    """
+    patience_s = settings.longest_wait_s + settings.onset_s if silence.stirs else 0.0
+    return silence.silence_s >= max(needed_s, patience_s)

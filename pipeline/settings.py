@@ -56,6 +56,7 @@ class ConversationSettings:
             profile,
             speech_threshold=threshold,
             silence_threshold=threshold * profile.silence_threshold / profile.speech_threshold,
+            stir_threshold=threshold * profile.stir_threshold / profile.speech_threshold,
             waits=tuple((least, silence_s * self.patience) for least, silence_s in profile.waits),
             longest_wait_s=profile.longest_wait_s * self.patience,
             prefix_s=profile.prefix_s if self.prefix_s is None else self.prefix_s,

@@ -25,10 +25,14 @@ class Speaking:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Nothing but silence since `end_s`, for `silence_s` now: perhaps the end of the turn."""
+    """Nothing but silence since `end_s`, for `silence_s` now: perhaps the end of the turn.
+
+    `stirs` says that the last frame of it may be the first of speech, which is known two frames later.
+    """
 
     end_s: float
     silence_s: float
+    stirs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class TurnDetector:
         """Unbroken speech (in SILENCE and PAUSE) or silence (in SPEECH) just before now."""
         self._start_s = 0.0
         self._end_s = 0.0
+        self._stirs = False
         self._level_db = -math.inf
         self._loudest_db = -math.inf
 
@@ -80,7 +85,7 @@ class TurnDetector:
         """The pause that goes on just now, if any."""
         if self._state is not _State.PAUSE or self._run_s > 0.0:
             return None
-        return Silence(self._end_s, self._now_s - self._end_s)
+        return Silence(self._end_s, self._now_s - self._end_s, self._stirs)
 
     def push(self, probability: float, level_db: float) -> Step | None:
         """Take in the next frame of 512 samples at 16 kHz: the probability of speech in it, and its level in dBFS.
@@ -88,6 +93,8 @@ class TurnDetector:
         None outside of turns, and in a pause while it is not clear whether somebody speaks.
         """
         self._now_s += FRAME_S
+        rises = level_db >= self._level_db + self.settings.stir_db
+        self._stirs = rises or probability >= self.settings.stir_threshold
         self._level_db = level_db
         is_speech = probability >= self.settings.speech_threshold
         is_silence = probability < self.settings.silence_threshold
@@ -137,7 +144,7 @@ class TurnDetector:
         if self._run_s < self.settings.pause_s:
             return Speaking()
         self._enter(_State.PAUSE)
-        return Silence(self._end_s, self._now_s - self._end_s)
+        return Silence(self._end_s, self._now_s - self._end_s, self._stirs)
 
     def _in_pause(self, is_speech: bool, is_silence: bool) -> Step | None:
         if self._speech_lasts(is_speech, is_silence):

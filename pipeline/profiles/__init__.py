@@ -32,6 +32,8 @@ class TurnProfile:
 
     speech_threshold: float
     silence_threshold: float
+    stir_threshold: float
+    stir_db: float
     fading_db: float
     onset_s: float
     pause_s: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from pipeline.events import ReplyDone, Transcribed, TurnCommitted
 from pipeline.profiles import load_profile
 from pipeline.testing import Prompts, Script, ScriptedCaller
+from pipeline.vad import FRAME_S
 
 PROFILE = load_profile("embedded")
 FAST_S = PROFILE.turns.waits[0][1]
@@ -64,6 +66,23 @@ def test_a_pause_for_thought_is_one_turn_and_what_was_made_of_it_leaves_no_trace
     assert prompts.last() == [("user", "I was thinking")]
     (committed,) = caller.all(TurnCommitted)
     assert (committed.start_s, committed.end_s) == pytest.approx((0.0, 2.4), abs=0.04)
+
+
+@pytest.mark.parametrize(("level", "cut_off"), [(0.005, False), (0.0, True)])
+def test_nobody_is_cut_off_who_goes_on_in_the_frame_that_would_be_the_last(
+    call: Any, level: float, cut_off: bool
+) -> None:
+    decided_in = math.ceil(FAST_S / FRAME_S)
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(30 * FRAME_S)
+        await caller.keep_silent((decided_in - 1) * FRAME_S)
+        await caller.speak(FRAME_S, level=level)  # how words begin: too softly to be called speech
+        await caller.speak(1.0)
+        await caller.until(ReplyDone)
+
+    committed = call(Script(), hold).all(TurnCommitted)[0]
+    assert (committed.end_s < 30.5 * FRAME_S) is cut_off
 
 
 def test_a_speaker_who_goes_on_stops_every_model(call: Any) -> None:

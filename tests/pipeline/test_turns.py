@@ -54,6 +54,21 @@ def test_silence_is_told_with_every_frame_of_it() -> None:
     assert told == pytest.approx([0.224, 0.256, 0.288, 0.32, 0.352, 0.384], abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("last", "stirs"),
+    [
+        ((SETTINGS.stir_threshold - 0.01, LOUD_DB), False),
+        ((SETTINGS.stir_threshold, LOUD_DB), True),
+        ((0.0, LOUD_DB + SETTINGS.stir_db - 1), False),
+        ((0.0, LOUD_DB + SETTINGS.stir_db), True),
+    ],
+)
+def test_what_may_be_the_first_frame_of_speech_is_told(last: tuple[float, float], stirs: bool) -> None:
+    *_, silence = steps([*frames(SPEECH, 0.5), *frames(0.0, 0.3), last])
+    assert isinstance(silence, Silence)
+    assert silence.stirs is stirs
+
+
 def test_a_speaker_who_goes_on_resumes_the_turn() -> None:
     spoken = frames(SPEECH, 0.5) + frames(QUIET, 0.25) + frames(SPEECH, 0.5) + frames(QUIET, 0.25)
     assert kinds(steps(spoken)) == [Onset, Speaking, Silence, Resumed, Speaking, Silence]
