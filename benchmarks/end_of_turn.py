@@ -235,8 +235,11 @@ def _read(line: str) -> Spoken:
 
 
 def _policies(profile: TurnProfile) -> Iterator[TurnProfile]:
+    sures, soons_s, longests_s = (2.6, 3.2, 3.6, 4.0, 4.6), (0.4, 0.5, 0.55, 0.7, 0.9), (1.0, 1.24, 1.3, 1.5, 1.8)
+    for sure, soon_s, longest_s in product(sures, soons_s, longests_s):
+        yield replace(profile, waits=((sure, soon_s),), longest_wait_s=longest_s)
     for sure, likely, soon_s, later_s, longest_s in product(
-        (2.6, 3.2, 3.6, 4.0, 4.6), (1.0, 2.0, 3.0), (0.4, 0.5, 0.7, 0.9), (0.75, 1.0, 1.2), (1.0, 1.3, 1.5, 1.8)
+        sures, (1.0, 2.0, 3.0), soons_s, (0.75, 1.0, 1.2), longests_s
     ):
         if likely < sure and soon_s < later_s < longest_s:
             yield replace(profile, waits=((sure, soon_s), (likely, later_s)), longest_wait_s=longest_s)

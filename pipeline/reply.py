@@ -240,6 +240,8 @@ class Reply:
         clause = Clause(text)
         begins: Clause | None = clause
         due_s = self._clock() + self._made_s - self.playback.played_s
+        if not self._head_start.is_set():
+            due_s += self._engine.head_start_s()  # a later begin is a lesser evil than a gap in what others hear
         try:
             spoken = self._engine.speak(text, request.language, request.voice, request.speed, deadline_s=due_s)
             async with aclosing(spoken):

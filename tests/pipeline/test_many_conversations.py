@@ -19,8 +19,15 @@ PREBUFFER_S = 0.2
 PROFILE = load_profile("embedded")
 
 
-def first_audio_and_gaps(count: int, script: Script, profile: object = PROFILE) -> tuple[list[float], int]:
-    """So many callers in chorus: when each heard something first, and how often a reply of any ran dry."""
+def first_audio_and_gaps(
+    count: int, script: Script, profile: object = PROFILE, *, apart_s: float = 0.0
+) -> tuple[list[float], int]:
+    """So many callers, each speaking `apart_s` after the one before: when each heard something first, and how often a
+    reply of any ran dry."""
+
+    async def take_turn(number: int, caller: ScriptedCaller) -> None:
+        await asyncio.sleep(number * apart_s)
+        await caller.take_turn()
 
     async def main() -> list[ScriptedCaller]:
         engine = scripted_engine(script, profile=profile)  # type: ignore[arg-type]  # a Profile, made by `replace`
@@ -28,8 +35,8 @@ def first_audio_and_gaps(count: int, script: Script, profile: object = PROFILE) 
         for caller in callers:
             await caller.__aenter__()
         async with asyncio.TaskGroup() as tasks:
-            for caller in callers:
-                tasks.create_task(caller.take_turn())
+            for number, caller in enumerate(callers):
+                tasks.create_task(take_turn(number, caller))
         for caller in callers:
             await caller.__aexit__(None, None, None)
         await engine.aclose()
@@ -46,9 +53,10 @@ def first_audio_and_gaps(count: int, script: Script, profile: object = PROFILE) 
     return first, gaps
 
 
-def slow_synthesis() -> Script:
+def slow_synthesis(sounding_s: float = 0.03) -> Script:
     """Alone it is more than three times as fast as it is heard, and not fast enough for four."""
-    return Script(reply=lambda messages: "One two three four five six seven eight nine ten. " * 2, sounding_s=0.03)
+    words = "One two three four five six seven eight nine ten. " * 2
+    return Script(reply=lambda messages: words, sounding_s=sounding_s)
 
 
 def test_replies_that_are_made_side_by_side_have_a_head_start_and_no_gaps() -> None:
@@ -59,6 +67,12 @@ def test_replies_that_are_made_side_by_side_have_a_head_start_and_no_gaps() -> N
     assert gaps == 0
     (alone,), _ = first_audio_and_gaps(1, slow_synthesis())
     assert max(first) - alone < 4 * 0.03 * (10 * 3 * PROFILE.text_to_speech.head_start_s + 1)
+
+
+@pytest.mark.parametrize("apart_s", [0.2, 0.3])
+def test_a_reply_that_is_heard_does_not_run_dry_for_those_that_are_not_yet(apart_s: float) -> None:
+    _, gaps = first_audio_and_gaps(4, slow_synthesis(0.032), apart_s=apart_s)
+    assert gaps == 0
 
 
 def test_whoever_is_alone_does_not_wait_for_a_head_start() -> None:

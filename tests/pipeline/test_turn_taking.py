@@ -21,7 +21,7 @@ FAST_S = PROFILE.turns.waits[0][1]
     ("ends", "completeness", "wait_s"),
     [
         (1.0, 1.0, FAST_S),
-        (0.97, 0.4, PROFILE.turns.waits[1][1]),
+        (0.97, 0.4, PROFILE.turns.longest_wait_s),
         (0.5, 1.0, PROFILE.turns.longest_wait_s),
         (0.0, 0.0, PROFILE.turns.longest_wait_s),
     ],
