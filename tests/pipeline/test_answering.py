@@ -95,7 +95,7 @@ def test_noise_without_words_gets_no_reply(call: Any) -> None:
 
 def test_whoever_goes_on_just_after_the_commit_is_answered_once_and_to_everything(call: Any) -> None:
     prompts = Prompts("Fine.")
-    script = Script(heard=["tell me a story", "about a dog"], reply=prompts, hearing_s=0.1, thinking_s=0.5)
+    script = Script(heard=["tell me a story", "about a dog"], reply=prompts, hearing_s=0.1, thinking_s=0.7)
 
     async def hold(caller: ScriptedCaller) -> None:
         await caller.speak(0.5)
