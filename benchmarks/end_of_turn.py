@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -22,9 +22,10 @@ from harness.fixtures import LANGUAGES, Fixture
 from harness.fixtures.treatments import with_pause
 from harness.replay import end_of_speech_s
 from pipeline.audio import INPUT_RATE_HZ, FloatArray, level_dbfs
-from pipeline.end_of_turn import evidence, is_over, wait_s
+from pipeline.end_of_turn import Testimony, evidence, is_open, is_over, wait_s
 from pipeline.languages import Language
-from pipeline.loading import load_speech_to_text
+from pipeline.lm.base import LanguageModel
+from pipeline.loading import load_language_model, load_speech_to_text
 from pipeline.profiles import TurnProfile, load_profile
 from pipeline.smart_turn import SmartTurn
 from pipeline.stopping import Stop
@@ -40,6 +41,9 @@ AFTER_S = 2.5
 # Until they are known in the server: about what two cores take.
 TRANSCRIBED_AFTER_S = 0.2
 JUDGED_AFTER_S = 0.12
+READ_AFTER_S = 0.12
+WEIGHTS = ((0.1, 0.15, 0.2, 0.3), (0.0, 0.15, 0.2, 0.25), (-4.0, -3.0, -2.0))
+"""Of the voice, of the sentence, and the centre of the latter's log-odds, where the language model is a witness."""
 
 
 @dataclass(slots=True)
@@ -53,6 +57,7 @@ class Pause:
         stirs_s: the silences at which something stirred, or speech seemed to begin.
         ends: what the recogniser said; see `pipeline.end_of_turn`.
         completeness: what Smart Turn answered, each time it was asked.
+        sentence: what the language model said of the transcript, if it could tell.
     """
 
     end_s: float
@@ -61,6 +66,7 @@ class Pause:
     stirs_s: list[float] = field(default_factory=list)
     ends: float | None = None
     completeness: list[float] = field(default_factory=list)
+    sentence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +92,16 @@ def _decided(pause: Pause, settings: TurnProfile) -> float | None:
     """The silence at which the pause would be taken for the end of the turn; None if the speaker goes on before."""
     silence_s, stirs = pause.noticed_s, {_frames(at_s) for at_s in pause.stirs_s}
     asked_s = [settings.ask_s, settings.ask_s + settings.ask_again_s]
+    asked_at_s: float | None = None
     while silence_s < pause.lasted_s - FRAME_S / 2:
         known = silence_s >= pause.noticed_s + TRANSCRIBED_AFTER_S
-        told = sum(silence_s >= max(at_s, pause.noticed_s) + JUDGED_AFTER_S for at_s in asked_s)
-        needed_s = wait_s(settings, pause.ends, pause.completeness[:told]) if known else settings.longest_wait_s
+        judged = pause.completeness[: sum(silence_s >= max(at_s, pause.noticed_s) + JUDGED_AFTER_S for at_s in asked_s)]
+        told = Testimony(pause.ends, judged, pause.sentence is not None)
+        if known and judged and asked_at_s is None and is_open(settings, told):
+            asked_at_s = silence_s
+        if asked_at_s is not None and silence_s >= asked_at_s + READ_AFTER_S:
+            told = replace(told, sentence=pause.sentence)
+        needed_s = wait_s(settings, told) if known else settings.longest_wait_s
         if is_over(settings, Silence(pause.end_s, silence_s, _frames(silence_s) in stirs), needed_s):
             return silence_s
         silence_s += FRAME_S
@@ -129,6 +141,12 @@ class _Models:
         self.voice_activity = SileroVoiceActivity(store.path("silero-vad"))
         self.end_of_turn = SmartTurn(store.path("smart-turn"), threads=1)
         self.speech_to_text = load_speech_to_text(profile.engines[profile.speech_to_text.engine], store)
+        thinking = {
+            name: load_language_model(settings, store) for name, settings in profile.of_stage("language_model").items()
+        }
+        self.language_models: dict[Language, LanguageModel] = {
+            language: thinking[name] for language, name in profile.language_model.engines.items()
+        }
 
 
 def _playings(clip: Fixture, models: _Models) -> Iterator[Spoken]:
@@ -161,7 +179,8 @@ def _pauses(samples_16k: FloatArray, language: str, models: _Models) -> list[Pau
                     transcript = models.speech_to_text.transcribe(
                         heard, {Language(language): 1.0}, draft=None, stop=Stop()
                     )
-                    pauses.append(Pause(end_s, silence_s, ends=transcript.ends))
+                    sentence = models.language_models[transcript.language].sentence_ends(transcript.text, stop=Stop())
+                    pauses.append(Pause(end_s, silence_s, ends=transcript.ends, sentence=sentence))
                 if stirs:
                     pauses[-1].stirs_s.append(silence_s)
                 asked = len(pauses[-1].completeness)
@@ -207,26 +226,69 @@ def frontier(pauses: Path, plot: Path | None, without: tuple[str, ...]) -> None:
         )
     console = Console(width=140)
     console.print(table)
+    _tell_what_weights_do(spoken, profile, console)
     _tell_what_is_told_apart(spoken, profile, console)
     if plot:
         _draw([result for _, result in tried], own[1], [result for _, result in fixed], plot)
 
 
 def _tell_what_is_told_apart(spoken: Sequence[Spoken], profile: TurnProfile, console: Console) -> None:
-    """How well each witness, and both, tell the ends of turns from pauses as long as those put in."""
+    """How well each witness, and all, tell the ends of turns from pauses as long as those put in."""
     ends = [one.pauses[-1] for one in spoken if not one.inserted_s and one.pauses]
     put_in = [
         pause for one in spoken if one.inserted_s for pause in one.pauses[:-1] if pause.lasted_s >= one.inserted_s
     ]
     witnesses: dict[str, Callable[[Pause], float]] = {
-        "words": lambda pause: evidence(profile, pause.ends, []),
-        "voice": lambda pause: evidence(profile, None, pause.completeness),
-        "both": lambda pause: evidence(profile, pause.ends, pause.completeness),
+        "words": lambda pause: evidence(profile, Testimony(pause.ends)),
+        "voice": lambda pause: evidence(profile, Testimony(None, pause.completeness)),
+        "words and voice": lambda pause: evidence(profile, Testimony(pause.ends, pause.completeness)),
+        "all": lambda pause: evidence(
+            profile, Testimony(pause.ends, pause.completeness, pause.sentence is not None, pause.sentence)
+        ),
     }
+    _tell_areas(ends, put_in, witnesses, console)
+    read_ends, read_put_in = ([one for one in pauses if one.sentence is not None] for pauses in (ends, put_in))
+    if read_ends and read_put_in:
+        console.print("where the language model can tell:")
+        _tell_areas(
+            read_ends,
+            read_put_in,
+            {"sentence": lambda pause: evidence(profile, Testimony(0.5, sentence=pause.sentence)), **witnesses},
+            console,
+        )
+
+
+def _tell_areas(
+    ends: Sequence[Pause], put_in: Sequence[Pause], witnesses: Mapping[str, Callable[[Pause], float]], console: Console
+) -> None:
     for name, witness in witnesses.items():
         above = mannwhitneyu([witness(pause) for pause in ends], [witness(pause) for pause in put_in]).statistic
         area = above / len(ends) / len(put_in)
-        console.print(f"{name}: area under the curve {area:.2f}, of {len(ends)} ends and {len(put_in)} pauses")
+        console.print(f"{name}: area under the curve {area:.3f}, of {len(ends)} ends and {len(put_in)} pauses")
+
+
+def _tell_what_weights_do(spoken: Sequence[Spoken], profile: TurnProfile, console: Console) -> None:
+    """The profile's waits, with other weights of the witnesses."""
+    table = Table(
+        "weight of the voice of three",
+        "of the sentence",
+        "centre",
+        "median, s",
+        "p95, s",
+        "cut in, plain",
+        "with a pause",
+    )
+    for voice, sentence, centre in product(*WEIGHTS):
+        if not sentence and centre != WEIGHTS[2][0]:
+            continue  # without weight, its centre is nothing
+        weighed = replace(profile, voice_weight_of_three=voice, sentence_weight=sentence, sentence_centre=centre)
+        median_s, p95_s, plain, paused = _outcome(spoken, weighed)
+        table.add_row(
+            *(f"{value:g}" for value in (voice, sentence, centre)),
+            *(f"{value:.2f}" for value in (median_s, p95_s)),
+            *(f"{value:.1%}" for value in (plain, paused)),
+        )
+    console.print(table)
 
 
 def _read(line: str) -> Spoken:

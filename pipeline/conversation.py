@@ -339,7 +339,8 @@ class Conversation:
                 return
             await self._interrupt(turn)
             self._make_guess(turn)
-        if is_over(self._turn_taking, silence, needed_s) if limit_s is None else silence.silence_s >= limit_s:
+        over = is_over(self._turn_taking, silence, needed_s) if limit_s is None else silence.silence_s >= limit_s
+        if over:
             await self._commit(turn, silence.end_s)
 
     async def _interrupt(self, turn: Turn) -> None:

@@ -155,6 +155,15 @@ class Engine:
         model = self._models.language_models[language]
         await self._workers.thinking.run(lambda stop: model.prepare(messages, toolbox, stop=stop), deadline_s=WHENEVER)
 
+    def tells_ends(self, language: Language) -> bool:
+        """Whether the language model of `language` can tell that a sentence has ended."""
+        return self._models.language_models[language].tells_ends
+
+    async def sentence_ends(self, text: str, language: Language) -> float | None:
+        """See `LanguageModel.sentence_ends`."""
+        model = self._models.language_models[language]
+        return await self._workers.thinking.run(lambda stop: model.sentence_ends(text, stop=stop), deadline_s=_now_s())
+
     def reply(
         self, messages: Sequence[Message], language: Language, max_tokens: int, toolbox: Toolbox = NO_TOOLS
     ) -> AsyncGenerator[Piece]:

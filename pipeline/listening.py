@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.audio import INPUT_RATE_HZ, FloatArray
-from pipeline.end_of_turn import wait_s
+from pipeline.end_of_turn import Testimony, is_open, wait_s
 from pipeline.engine import Engine
 from pipeline.events import Trace
 from pipeline.hearing import AudioWindow
@@ -33,6 +33,13 @@ class _Pause:
     transcript: Transcript | None = None
     completeness: list[float] = field(default_factory=list)
     question: asyncio.Task[None] | None = None
+    sentence: float | None = None
+    reading: asyncio.Task[None] | None = None
+
+    def drop_questions(self) -> None:
+        """What Smart Turn and the language model would say is not needed any more."""
+        _cancel(self.question)
+        _cancel(self.reading)
 
 
 class Turn:
@@ -116,7 +123,8 @@ class Turn:
     def pause(self, end_s: float, silence_s: float, *, ask: bool) -> float:
         """Nothing but silence since `end_s`. Returns how much of it ends the turn, as things stand.
 
-        `ask` is whether Smart Turn is to be asked; otherwise how much silence it takes is not for this turn to decide.
+        `ask` is whether Smart Turn and the language model are to be asked; otherwise how much silence it takes is not
+        for this turn to decide.
         """
         if self._pause is None:
             if self._partial is not None:
@@ -128,9 +136,14 @@ class Turn:
         if ask and answered and silence_s >= pause.ask_at_s:
             pause.ask_at_s = silence_s + self._settings.ask_again_s
             pause.question = self._spawn(self._ask(pause, self.samples_16k()))
-        if pause.transcript is None:
+        if (transcript := self.transcript) is None:
             return self._settings.longest_wait_s
-        return wait_s(self._settings, pause.transcript.ends, pause.completeness)
+        reads = bool(transcript.text) and self._engine.tells_ends(transcript.language)
+        told = Testimony(transcript.ends, pause.completeness, reads, pause.sentence)
+        judged = pause.question is not None and pause.question.done()
+        if judged and pause.reading is None and is_open(self._settings, told):
+            pause.reading = self._spawn(self._read(pause, transcript))
+        return wait_s(self._settings, told)
 
     def resume(self) -> None:
         """The speaker went on. What was made of the pause is void, but for the words: they need not be found again."""
@@ -138,7 +151,7 @@ class Turn:
         self.trace = Trace()
         if pause is None:
             return
-        _cancel(pause.question)
+        pause.drop_questions()
         _cancel(pause.transcription)
         if pause.transcript is None:
             return
@@ -157,13 +170,13 @@ class Turn:
         _cancel(self._partial)
         if self._pause is None:
             self._pause = self._begin_pause(self._audio.end_s)
-        _cancel(self._pause.question)
+        self._pause.drop_questions()
         return self._pause.transcription
 
     def close(self) -> None:
         _cancel(self._partial)
         if self._pause is not None:
-            _cancel(self._pause.question)
+            self._pause.drop_questions()
             _cancel(self._pause.transcription)
 
     def _piece(self) -> FloatArray:
@@ -207,7 +220,16 @@ class Turn:
         try:
             pause.completeness.append(await self._engine.completeness(samples_16k))
         except Exception:
-            log.exception("turn %d: the end-of-turn model failed; the words alone decide", self.number)
+            log.exception("turn %d: the end-of-turn model failed; the words decide without it", self.number)
+            return
+        if pause is self._pause:
+            self._on_news(self)
+
+    async def _read(self, pause: _Pause, transcript: Transcript) -> None:
+        try:
+            pause.sentence = await self._engine.sentence_ends(transcript.text, transcript.language)
+        except Exception:
+            log.exception("turn %d: the language model failed on a sentence; the others decide without it", self.number)
             return
         if pause is self._pause:
             self._on_news(self)

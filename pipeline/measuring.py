@@ -83,6 +83,8 @@ async def _speak(engine: Engine) -> FloatArray:
 async def _think(engine: Engine) -> None:
     most = engine.profile.language_model.max_reply_tokens
     await _all(engine.reply([Message("user", _SAID)], Language.EN, most))
+    if engine.tells_ends(Language.EN):
+        await engine.sentence_ends(_SAID, Language.EN)
 
 
 async def _notice(engine: Engine, speech_16k: FloatArray) -> None:

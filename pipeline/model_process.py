@@ -177,9 +177,15 @@ class _End:
 END = _End()
 
 
-_ONE_THREAD_EACH = {"OPENBLAS_NUM_THREADS": "1"}
-"""For NumPy, which splits small products among all cores and then waits for them: when another model keeps one of them
-busy, the features of 8 s of speech take up to 28 ms so, and 3 ms in one thread."""
+_ENVIRONMENT = {
+    # NumPy splits small products among all cores and then waits for them: when another model keeps one of them busy,
+    # the features of 8 s of speech take up to 28 ms so, and 3 ms in one thread.
+    "OPENBLAS_NUM_THREADS": "1",
+    # Two threads of OpenMP, as llama.cpp has, wait for each other at every step. Spinning for a few microseconds makes
+    # them twice as fast as one; spinning until the other has come, as is customary, makes them five times slower than
+    # one when another model keeps a core busy, and takes that from it.
+    "GOMP_SPINCOUNT": "1000",
+}
 
 
 class _Running:
@@ -196,7 +202,7 @@ class _Running:
                 [sys.executable, "-m", "pipeline.model_host", str(theirs.fileno()), name],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
-                env=_ONE_THREAD_EACH | os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=_ENVIRONMENT | os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
         self._connection = Connection(ours.detach())
         self._sending = threading.Lock()

@@ -39,11 +39,12 @@ class RemoteSpeechToText:
 
 
 class RemoteLanguageModel:
-    """Satisfies `pipeline.lm.base.LanguageModel`. Args: `model` is its name in the process."""
+    """Satisfies `pipeline.lm.base.LanguageModel`. Args: `model` is its name in the process, whose models are loaded."""
 
     def __init__(self, process: ModelProcess, model: str) -> None:
         self._process = process
         self._model = model
+        self.tells_ends = bool(process.call(model, "tells_ends"))
 
     def reply(
         self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS, stop: Stop
@@ -54,6 +55,10 @@ class RemoteLanguageModel:
 
     def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS, *, stop: Stop) -> None:
         self._process.call(self._model, "prepare", list(messages), toolbox, stop=stop)
+
+    def sentence_ends(self, text: str, *, stop: Stop) -> float | None:
+        ends = self._process.call(self._model, "sentence_ends", text, stop=stop)
+        return None if ends is None else float(ends)
 
     def count_tokens(self, text: str) -> int:
         """An estimate: this is called where nobody may wait."""

@@ -112,15 +112,19 @@ class Script:
         partly: the transcript of what is transcribed while somebody speaks.
         ends: the probability that the sentence ends there, of each of `heard`.
         completeness: what the end-of-turn model says, each time it is asked.
+        sentence: how probable the language model finds it that what was said is a finished sentence, each time it is
+            asked; None if it never can tell.
         reply: the answer to the messages of a conversation: a text, or the pieces of one.
         language: that `auto` hears, in each of `heard`.
         hearing_s: how long a transcription takes.
         asking_s: how long the end-of-turn model takes.
+        reading_s: how long the language model takes to judge a sentence.
         thinking_s: how long the language model takes for each word.
         speaking_s: how long the synthesiser takes before the first piece of each clause.
         sounding_s: how long it takes for each piece, 100 ms of sound.
         pitch_hz: in which a text is spoken.
-        calls: what was asked of which model, in order: `hear`, `hear partly`, `ask`, `prepare`, `think`, `speak`.
+        calls: what was asked of which model, in order: `hear`, `hear partly`, `ask`, `read`, `prepare`, `think`,
+            `speak`.
         asked: how many tokens the language model might use for each reply, and which tools.
     """
 
@@ -128,11 +132,13 @@ class Script:
     partly: str = ""
     ends: Sequence[float] = (1.0,)
     completeness: Sequence[float | Exception] = (1.0,)
+    sentence: Sequence[float | Exception] | None = None
     reply: Callable[[Sequence[Message]], str | Sequence[Piece]] = field(default=lambda messages: "Hi there.")
     language: Sequence[Language] = (Language.EN,)
     confidence: Sequence[float] = (1.0,)
     hearing_s: float = 0.0
     asking_s: float = 0.0
+    reading_s: float = 0.0
     thinking_s: float = 0.0
     speaking_s: float = 0.0
     sounding_s: float = 0.0
@@ -217,6 +223,8 @@ class _ScriptedSpeechToText:
 class _ScriptedLanguageModel:
     def __init__(self, script: Script) -> None:
         self._script = script
+        self.tells_ends = script.sentence is not None
+        self._sentences = _Turns[float](script.sentence or ())
 
     def reply(
         self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS, stop: Stop
@@ -231,6 +239,11 @@ class _ScriptedLanguageModel:
 
     def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS, *, stop: Stop) -> None:
         self._script.calls.append(("prepare", messages[-1].text))
+
+    def sentence_ends(self, text: str, *, stop: Stop) -> float | None:
+        self._script.calls.append(("read", text))
+        self._script.pace.take(self._script.reading_s)
+        return self._sentences.next() if self.tells_ends else None
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())

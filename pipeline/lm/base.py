@@ -90,7 +90,13 @@ def estimated_tokens(text: str) -> int:
 
 
 class LanguageModel(Protocol):
-    """May be called from several worker threads at once."""
+    """May be called from several worker threads at once.
+
+    Attributes:
+        tells_ends: whether `sentence_ends` ever tells anything.
+    """
+
+    tells_ends: bool
 
     def reply(
         self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS, stop: Stop
@@ -110,6 +116,14 @@ class LanguageModel(Protocol):
 
     def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS, *, stop: Stop) -> None:
         """Read the beginning of a prompt ahead of time: the last message is not complete yet.
+
+        Raises: as `reply` does.
+        """
+        ...
+
+    def sentence_ends(self, text: str, *, stop: Stop) -> float | None:
+        """How probable it is that `text`, which need not be whole, is a finished sentence; None where that cannot be
+        told. The marks at its end do not count: whoever wrote it down put them there on less evidence.
 
         Raises: as `reply` does.
         """

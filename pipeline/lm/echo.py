@@ -11,6 +11,8 @@ from pipeline.stopping import Stop
 class Echo:
     """Calls no tool, whatever is asked for."""
 
+    tells_ends = False
+
     def reply(
         self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS, stop: Stop
     ) -> Iterator[str]:
@@ -22,6 +24,9 @@ class Echo:
 
     def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS, *, stop: Stop) -> None:
         """There is nothing to prepare."""
+
+    def sentence_ends(self, text: str, *, stop: Stop) -> None:
+        """It knows nothing of language."""
 
     def count_tokens(self, text: str) -> int:
         """Characters: the echo has no vocabulary."""

@@ -1,37 +1,52 @@
 """Any GGUF model through llama.cpp (xllamacpp), several conversations at once on one copy of it.
 
 llama.cpp's own scheduler batches the conversations token by token and keeps the prompt of each in its slot, so that a
-second turn pays only for its new words.
+second turn pays only for its new words. One slot more is for the question whether a sentence has ended, which would
+otherwise take the place of what some conversation is going to go on with.
 """
 
 from __future__ import annotations
 
+import math
 import queue
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from pipeline.lm.base import NO_TOOLS, LanguageModelError, Message, Piece, Toolbox, estimated_tokens
 from pipeline.lm.chat_completions import Answer, chat_request
 from pipeline.stopping import Stop
 
+_Request: TypeAlias = dict[str, Any]
+_Chunk: TypeAlias = dict[str, Any]
+
+SENTENCE_ENDS = (".", "?", "!", "。", "？", "！")
+MOST_READ = 32
+"""Characters, some six words: of more, telling whether the sentence has ended is less sure and takes longer."""
+# The marks are among the likeliest tokens or do not matter; from the tenth on, more of these tell nothing more.
+_LIKELIEST = 40
+_QUESTION_SLOT = 0
+
 
 class Llama:
     """Satisfies `pipeline.lm.base.LanguageModel`."""
+
+    tells_ends = True
 
     def __init__(self, file: Path, *, conversations: int, context_tokens: int) -> None:
         import xllamacpp
 
         params = xllamacpp.CommonParams()
         params.model.path = str(file)
-        params.n_parallel = conversations
-        params.n_ctx = context_tokens * conversations
-        # More threads wait for each other by spinning, which takes the cores from everybody as soon as callers overlap:
-        # with four on two cores, a second one for prompts made the slowest tenth wait for 3.7 s instead of 2.2 s.
-        params.cpuparams_batch.n_threads = 1
-        params.cpuparams.n_threads = 1
+        params.n_parallel = conversations + 1
+        params.n_ctx = context_tokens * params.n_parallel
+        # Two are nearly twice as fast as one where a core is free, and as fast where none is, for they do not spin
+        # (`pipeline/model_process.py`).
+        params.cpuparams_batch.n_threads = 2
+        params.cpuparams.n_threads = 2
         params.verbosity = 0
         # What a conversation leaves in its slot is worth keeping. A copy of what each one before it left there is not:
         # several megabytes each, up to 8 GB.
@@ -41,9 +56,11 @@ class Llama:
         # The library opens a port on loopback beside its in-process calls; nobody else is to use it.
         params.api_keys = [secrets.token_hex(32)]
         self._server = xllamacpp.Server(params)
-        # Let go before its loop has begun, the library waits for ever. A first token is proof that it has begun.
-        for _ in self.reply([Message("user", "Hello")], max_tokens=1, stop=Stop()):
-            pass
+        # Let go before its loop has begun, the library waits for ever. A first answer is proof that it has begun.
+        #
+        # A conversation is given the slot that holds most of its prompt, or else the one not used for longest. Where
+        # that is the question's, a question waits for the end of the reply, and turns are ended without it meanwhile.
+        self.sentence_ends("Hello", stop=Stop())
 
     def reply(
         self, messages: Sequence[Message], *, max_tokens: int, toolbox: Toolbox = NO_TOOLS, stop: Stop
@@ -53,50 +70,103 @@ class Llama:
         Raises:
             LanguageModelError: what llama.cpp says went wrong.
         """
-        request = chat_request(messages, max_tokens, toolbox)
-        # The library calls back from its own loop, while an iterator is pulled: a thread stands between the two.
-        pieces: queue.SimpleQueue[Piece | BaseException | None] = queue.SimpleQueue()
-        closed = threading.Event()
-        answer = Answer()
-
-        def on_chunk(chunk: dict[str, Any]) -> bool:
-            if "error" in chunk:
-                pieces.put(LanguageModelError(str(chunk["error"].get("message", chunk["error"]))))
-                return True
-            if text := answer.take(chunk):
-                pieces.put(text)
-            return closed.is_set()
-
-        def generate() -> None:
-            try:
-                self._server.handle_chat_completions(request, on_chunk)
-                for piece in answer.rest():
-                    pieces.put(piece)
-                pieces.put(None)
-            except BaseException as error:
-                pieces.put(error)
-
-        def interrupt() -> None:
-            closed.set()
-            pieces.put(None)
-
-        with stop.interrupting(interrupt):
-            thread = threading.Thread(target=generate, name="llama-reply", daemon=True)
-            thread.start()
-            try:
-                while (piece := pieces.get()) is not None:
-                    if isinstance(piece, BaseException):
-                        raise piece
-                    yield piece
-            finally:
-                closed.set()
-                thread.join()
+        request, answer = chat_request(messages, max_tokens, toolbox), Answer()
+        with closing(self._chunks(self._server.handle_chat_completions, request, stop)) as chunks:
+            for chunk in chunks:
+                if text := answer.take(chunk):
+                    yield text
+        yield from answer.rest()
 
     def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS, *, stop: Stop) -> None:
         """See `LanguageModel`. What was read stays in a slot, where the prompt that goes on with it is looked for."""
         for _ in self.reply(messages, max_tokens=0, toolbox=toolbox, stop=stop):
             pass
 
+    def sentence_ends(self, text: str, *, stop: Stop) -> float | None:
+        """See `LanguageModel`: the probability that the next token after the last of the words is a mark that ends a
+        sentence.
+
+        Raises:
+            LanguageModelError: what llama.cpp says went wrong.
+        """
+        said = without_end(text)
+        if not said:
+            return None
+        request = {
+            "prompt": said,
+            "n_predict": 1,
+            "n_probs": _LIKELIEST,
+            # No probabilities are told of a token that is half a character, so what is written is always this. They
+            # are those from before it.
+            "logit_bias": [[".", 100.0]],
+            "temperature": 0.0,
+            "stream": True,
+            "cache_prompt": True,
+            "id_slot": _QUESTION_SLOT,
+        }
+        with closing(self._chunks(self._server.handle_completions, request, stop)) as chunks:
+            for chunk in chunks:
+                if told := chunk["choices"][0].get("logprobs"):
+                    return probability_of_end(told["content"][0]["top_logprobs"])
+        return None
+
     def count_tokens(self, text: str) -> int:
         """An estimate: exact counts would need a round trip through the model's queue."""
         return estimated_tokens(text)
+
+    def _chunks(
+        self, handle: Callable[[_Request, Callable[[_Chunk], bool]], object], request: _Request, stop: Stop
+    ) -> Generator[_Chunk]:
+        """What llama.cpp answers, as it comes."""
+        # The library calls back from its own loop, while an iterator is pulled: a thread stands between the two.
+        chunks: queue.SimpleQueue[_Chunk | BaseException | None] = queue.SimpleQueue()
+        closed = threading.Event()
+
+        def on_chunk(chunk: _Chunk) -> bool:
+            if "error" in chunk:
+                chunks.put(LanguageModelError(str(chunk["error"].get("message", chunk["error"]))))
+                return True
+            chunks.put(chunk)
+            return closed.is_set()
+
+        def generate() -> None:
+            try:
+                handle(request, on_chunk)
+                chunks.put(None)
+            except BaseException as error:
+                chunks.put(error)
+
+        def interrupt() -> None:
+            closed.set()
+            chunks.put(None)
+
+        with stop.interrupting(interrupt):
+            thread = threading.Thread(target=generate, name="llama", daemon=True)
+            thread.start()
+            try:
+                while (chunk := chunks.get()) is not None:
+                    if isinstance(chunk, BaseException):
+                        raise chunk
+                    yield chunk
+            finally:
+                closed.set()
+                thread.join()
+
+
+def without_end(text: str) -> str:
+    """The last words of a text, `MOST_READ` characters at most, from a whole word on where there are spaces, without
+    what is written behind the last of them."""
+    end = len(text)
+    while end and not text[end - 1].isalnum():
+        end -= 1
+    if end <= MOST_READ:
+        return text[:end].lstrip()
+    last = text[end - MOST_READ : end]
+    _, _, whole = last.partition(" ")
+    return whole.lstrip() or last
+
+
+def probability_of_end(likeliest: Sequence[Mapping[str, Any]]) -> float:
+    """Args: `likeliest` of the tokens that may come next: `token` as text, `logprob`."""
+    ends = (math.exp(one["logprob"]) for one in likeliest if one["token"].strip().startswith(SENTENCE_ENDS))
+    return min(1.0, sum(ends))

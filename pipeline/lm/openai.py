@@ -32,6 +32,8 @@ class OpenAI:
     What is read ahead of time is up to the server: vLLM, llama.cpp and TGI keep the prompts they have read.
     """
 
+    tells_ends = False
+
     def __init__(
         self,
         address: str,
@@ -88,6 +90,9 @@ class OpenAI:
 
     def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS, *, stop: Stop) -> None:
         """A request that wants no answer would cost as much as one that does."""
+
+    def sentence_ends(self, text: str, *, stop: Stop) -> None:
+        """Chat completions go on with no text of the caller's, and many servers tell no probabilities."""
 
     def count_tokens(self, text: str) -> int:
         """An estimate."""

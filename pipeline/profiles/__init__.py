@@ -40,6 +40,9 @@ class TurnProfile:
     ask_s: float
     ask_again_s: float
     voice_weight: float
+    voice_weight_of_three: float
+    sentence_weight: float
+    sentence_centre: float
     waits: tuple[tuple[float, float], ...]
     longest_wait_s: float
     prefix_s: float

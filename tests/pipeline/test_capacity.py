@@ -34,19 +34,21 @@ def test_it_is_told_with_its_reasons() -> None:
 
 
 def test_a_typical_turn_is_measured() -> None:
-    """Each pause asks, transcribes and thinks; the reply is spoken once."""
+    """Each pause asks, transcribes, thinks, and reads what was said; the reply is spoken once."""
 
     def nine_words(messages: list[Message]) -> str:
         return "I can tell you so much in nine words"
 
     async def measured() -> Capacity:
-        script = Script(reply=nine_words, hearing_s=0.6, asking_s=0.1, thinking_s=0.1, speaking_s=0.5)
+        script = Script(
+            reply=nine_words, sentence=[0.5], hearing_s=0.6, asking_s=0.1, reading_s=0.3, thinking_s=0.1, speaking_s=0.5
+        )
         return await measure(scripted_engine(script))
 
     found = run(measured())
     assert found.duties["speech-to-text"] == pytest.approx(2 * 0.6 / 10)
     assert found.duties["end-of-turn"] == pytest.approx(2 * 0.1 / 10)
-    assert found.duties["language-model"] == pytest.approx(2 * 0.9 / 10 / 4)
+    assert found.duties["language-model"] == pytest.approx(2 * (0.9 + 0.3) / 10 / 4)
     # 42 characters are 2.1 s of scripted sound, made in 0.5 s.
     assert found.duties["text-to-speech"] == pytest.approx(0.5 * 5.0 / 2.1 / 10)
     assert found.duties[PROCESSOR] > 0.0

@@ -86,15 +86,17 @@ class Fault:
 
 @dataclass(frozen=True)
 class Models:
-    """None is a failure; `replies` are numbers of words."""
+    """None is a failure, but of all `sentences` that nobody can tell; `replies` are numbers of words."""
 
     heard: list[str | None]
     languages: list[Language]
     ends: list[float]
     completeness: list[float | None]
+    sentences: list[float | None] | None
     replies: list[int]
     hearing_s: float
     asking_s: float
+    reading_s: float
     thinking_s: float
     speaking_s: float
     thinking: Fault | None
@@ -133,9 +135,11 @@ MODELS = st.builds(
     languages=st.lists(st.sampled_from([Language.EN, Language.FR, Language.JA]), min_size=1, max_size=4),
     ends=st.lists(st.sampled_from([0.0, 0.5, 0.97, 1.0]), min_size=1, max_size=6),
     completeness=st.lists(st.sampled_from([0.0, 0.4, 1.0, None]), min_size=1, max_size=4),
+    sentences=st.none() | st.lists(st.sampled_from([0.0, 0.4, 1.0, None]), min_size=1, max_size=4),
     replies=st.lists(st.sampled_from([0, 3, 20, 60]), min_size=1, max_size=4),
     hearing_s=st.sampled_from([0.0, 0.02, 0.06, 0.1, 0.4, 0.4, 1.4, HANGS_S]),
     asking_s=st.sampled_from([0.0, 0.06, 0.4, HANGS_S]),
+    reading_s=st.sampled_from([0.0, 0.06, 0.4, HANGS_S]),
     thinking_s=st.sampled_from([0.0, 0.02, 0.1, 0.5]),
     speaking_s=st.sampled_from([0.0, 0.02, 0.1, 0.5]),
     thinking=FAULTS,
@@ -176,10 +180,12 @@ def scripted(models: Models, prompts: dict[str, list[Message]]) -> Engine:
         partly="well",
         ends=models.ends,
         completeness=[failure() if answer is None else answer for answer in models.completeness],
+        sentence=models.sentences and [failure() if answer is None else answer for answer in models.sentences],
         reply=reply,
         language=models.languages,
         hearing_s=models.hearing_s,
         asking_s=models.asking_s,
+        reading_s=models.reading_s,
         thinking_s=models.thinking_s,
         speaking_s=models.speaking_s,
     )

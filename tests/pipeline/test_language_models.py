@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.lm.base import CutOff, LanguageModelError, Message, Tool, Toolbox, ToolCall
-from pipeline.lm.chat_completions import chat_messages
+from pipeline.lm.base import NO_TOOLS, CutOff, LanguageModelError, Message, Tool, Toolbox, ToolCall
+from pipeline.lm.chat_completions import chat_messages, chat_request
 from pipeline.lm.echo import Echo
-from pipeline.lm.llama import Llama
+from pipeline.lm.llama import MOST_READ, SENTENCE_ENDS, Llama, probability_of_end, without_end
 from pipeline.stopping import Stop
 from pipeline.weights import WeightStore
 
@@ -74,6 +78,80 @@ def test_conversations_that_are_over_take_no_memory(llama: Llama) -> None:
     assert psutil.Process().memory_info().rss - before < 16e6
 
 
+@pytest.mark.models
+def test_what_breaks_off_is_less_likely_a_sentence(llama: Llama) -> None:
+    def ends(text: str) -> float:
+        found = llama.sentence_ends(text, stop=Stop())
+        assert found is not None
+        return found
+
+    assert ends("What is the weather like today?") > 10 * ends("What is the weather like in the?")
+    assert ends("I would like to go home") == pytest.approx(ends("I would like to go home ..."), rel=0.01)
+
+
+@pytest.mark.models
+def test_a_question_about_a_sentence_evicts_no_conversation(llama: Llama) -> None:
+    """What a slot holds is not read again: told by the number of tokens that were."""
+
+    def read(text: str) -> int:
+        request = chat_request(
+            [Message("system", f"{text} is your name. " * 20), Message("user", "Hello.")], 1, NO_TOOLS
+        )
+        with closing(llama._chunks(llama._server.handle_chat_completions, request, Stop())) as chunks:
+            return next(int(chunk["timings"]["prompt_n"]) for chunk in chunks if "timings" in chunk)
+
+    conversations = ["Ann", "Bob"]  # as many as there is room for
+    assert min(map(read, conversations)) > 40
+    for text in ["There is a house", "And a tree", "In the garden that we had", "Where"]:
+        llama.sentence_ends(text, stop=Stop())
+    assert max(map(read, conversations)) == 1
+
+
+@pytest.mark.models
+def test_a_question_about_a_sentence_is_answered_while_all_conversations_are(llama: Llama) -> None:
+    def writing() -> int:
+        return sum(thread.name == "llama" for thread in threading.enumerate())
+
+    count = [Message("user", "Count to one thousand.")]
+    llama.sentence_ends("There was a tree", stop=Stop())  # as in the pause before
+    with (
+        closing(llama.reply(count, max_tokens=400, stop=Stop())) as one,
+        closing(llama.reply(count, max_tokens=400, stop=Stop())) as another,
+    ):
+        next(one), next(another)
+        assert llama.sentence_ends("There is a house", stop=Stop()) is not None
+        assert writing() == 2
+
+
+@given(st.one_of(st.text(), st.text(st.sampled_from("ab cd .?!。語"), min_size=60, max_size=300)))
+def test_of_a_text_its_last_words_are_read_without_what_is_behind_them(text: str) -> None:
+    said = without_end(text)
+    assert said in text
+    assert len(said) <= MOST_READ
+    assert said == said.strip()
+    assert not said.endswith(SENTENCE_ENDS)
+    assert bool(said) == any(map(str.isalnum, text))
+    assert without_end(said) == said
+
+
+@given(st.lists(st.sampled_from(["rain", "in", "Spain"]), min_size=10, max_size=60))
+def test_a_long_text_is_read_from_a_whole_word_on(words: list[str]) -> None:
+    said = without_end(" ".join(words) + ".").split()
+    assert said == words[len(words) - len(said) :]
+    assert len(said) == len(words) or len(" ".join(said)) > MOST_READ - 7
+
+
+@given(st.lists(st.tuples(st.text(max_size=3) | st.just("."), st.floats(max_value=0.0, allow_nan=False)), max_size=40))
+def test_a_probability_comes_of_whatever_tokens_are_likely(tokens: list[tuple[str, float]]) -> None:
+    assert 0.0 <= probability_of_end([{"token": token, "logprob": logprob} for token, logprob in tokens]) <= 1.0
+
+
+def test_every_mark_that_ends_a_sentence_counts_and_nothing_else() -> None:
+    likeliest = [(".", 0.25), (' ?"', 0.125), ("。", 0.0625), (",", 0.25), (" and", 0.25), ("a.", 0.0625)]
+    told = [{"token": token, "logprob": math.log(probability)} for token, probability in likeliest]
+    assert probability_of_end(told) == pytest.approx(0.4375)
+
+
 def test_a_chat_has_the_calls_of_an_answer_in_its_message() -> None:
     calls = [ToolCall(f"c{number}", "look", "{}") for number in range(2)]
     messages = [
@@ -106,6 +184,8 @@ class ChunkedServer:
             if on_chunk(chunk):
                 return
 
+    handle_completions = handle_chat_completions
+
 
 def llama_on(server: ChunkedServer) -> Llama:
     llama = object.__new__(Llama)
@@ -133,6 +213,28 @@ def test_a_call_that_comes_in_pieces_is_put_together() -> None:
     function = {"name": "look", "description": "Looks.", "parameters": {"type": "object"}}
     assert server.request["tools"] == [{"type": "function", "function": function}]
     assert server.request["tool_choice"] == "required"
+
+
+def test_a_question_about_a_sentence_has_a_slot_of_its_own_and_writes_nothing() -> None:
+    server = ChunkedServer(finish="length")
+    server._chunks = [
+        {"choices": [{"logprobs": {"content": [{"top_logprobs": [{"token": ".", "logprob": math.log(0.25)}]}]}}]},
+        {"choices": [{"logprobs": None, "finish_reason": "length"}]},
+    ]
+    llama = llama_on(server)
+    assert llama.sentence_ends("It rains. In Spain?", stop=Stop()) == pytest.approx(0.25)
+    asked = {name: server.request[name] for name in ("prompt", "n_predict", "id_slot")}
+    assert asked == {"prompt": "It rains. In Spain", "n_predict": 1, "id_slot": 0}
+    server.request = {}
+    assert llama.sentence_ends("...", stop=Stop()) is None
+    assert server.request == {}
+
+
+def test_what_goes_wrong_with_a_question_is_said() -> None:
+    server = ChunkedServer(finish="length")
+    server._chunks = [{"error": {"message": "the request exceeds the available context size"}}]
+    with pytest.raises(LanguageModelError, match="context size"):
+        llama_on(server).sentence_ends("It rains", stop=Stop())
 
 
 def test_an_answer_that_was_cut_off_says_so() -> None:

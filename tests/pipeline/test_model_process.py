@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from pipeline.model_process import ModelProcess, ModelProcessError
+from pipeline.remote import RemoteLanguageModel
 from pipeline.stopping import Stop, Stopped
 
 MODELS = """
@@ -57,6 +58,12 @@ class Model:
 
     def die(self):
         os.abort()
+
+    tells_ends = True
+
+    def sentence_ends(self, text, *, stop):
+        stop.check()
+        return len(text) / 10 if text else None
 
     def variable(self, name):
         return os.environ.get(name)
@@ -117,6 +124,12 @@ def test_a_call_is_answered_and_arrays_are_the_same_there_and_here(process: Call
     assert one.dtype == np.float32
     assert np.array_equal(one, samples)
     assert np.array_equal(two, samples)
+
+
+def test_a_language_model_there_tells_here_of_sentences(process: Callable[..., ModelProcess]) -> None:
+    model = RemoteLanguageModel(process(), "it")
+    assert model.tells_ends is True
+    assert [model.sentence_ends(text, stop=Stop()) for text in ("hello", "")] == [0.5, None]
 
 
 def test_what_a_model_raises_is_raised_here_with_where_it_came_from(process: Callable[..., ModelProcess]) -> None:
@@ -256,11 +269,12 @@ def test_it_leaves_when_who_started_it_is_killed(models: object, tmp_path: Path)
     until(lambda: not is_there(pid))
 
 
-@pytest.mark.parametrize(("said", "threads"), [(None, "1"), ("3", "3")])
-def test_numpy_does_not_share_small_products_out_unless_the_operator_says_so(
-    process: Callable[..., ModelProcess], monkeypatch: pytest.MonkeyPatch, said: str | None, threads: str
+@pytest.mark.parametrize(("variable", "ours"), [("OPENBLAS_NUM_THREADS", "1"), ("GOMP_SPINCOUNT", "1000")])
+@pytest.mark.parametrize("said", [None, "3"])
+def test_threads_take_no_core_from_other_models_unless_the_operator_says_so(
+    process: Callable[..., ModelProcess], monkeypatch: pytest.MonkeyPatch, variable: str, ours: str, said: str | None
 ) -> None:
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.delenv(variable, raising=False)
     if said is not None:
-        monkeypatch.setenv("OPENBLAS_NUM_THREADS", said)
-    assert process().call("it", "variable", "OPENBLAS_NUM_THREADS") == threads
+        monkeypatch.setenv(variable, said)
+    assert process().call("it", "variable", variable) == (said or ours)

@@ -14,14 +14,14 @@ from pipeline.testing import Prompts, Script, ScriptedCaller
 from pipeline.vad import FRAME_S
 
 PROFILE = load_profile("embedded")
-FAST_S = PROFILE.turns.waits[0][1]
+FAST_S, LATER_S, LATE_S = (silence_s for _, silence_s in PROFILE.turns.waits)
 
 
 @pytest.mark.parametrize(
     ("ends", "completeness", "wait_s"),
     [
         (1.0, 1.0, FAST_S),
-        (0.97, 0.4, PROFILE.turns.longest_wait_s),
+        (0.97, 0.4, LATER_S),
         (0.5, 1.0, PROFILE.turns.longest_wait_s),
         (0.0, 0.0, PROFILE.turns.longest_wait_s),
     ],
@@ -38,6 +38,92 @@ def test_a_fixed_silence_decides_without_the_end_of_turn_model(call: Any) -> Non
     caller = call(script, ScriptedCaller.take_turn, silence_limit_s=0.8)
     assert caller.at_s(caller.all(TurnCommitted)[0]) == pytest.approx(2.3, abs=0.04)
     assert "ask" not in dict(script.calls)
+
+
+LIKELY: dict[str, Any] = {"ends": [0.975], "completeness": [0.7]}
+"""Of an end, without the language model: soon; with it, if it finds no sentence in what was said: later."""
+
+
+def committed_s(caller: ScriptedCaller) -> float:
+    return caller.at_s(caller.all(TurnCommitted)[0])
+
+
+def reads(script: Script) -> list[object]:
+    return [text for what, text in script.calls if what == "read"]
+
+
+@pytest.mark.parametrize(("sentence", "wait_s"), [(None, FAST_S), ([0.5], FAST_S), ([0.0], LATE_S)])
+def test_the_language_model_has_a_say(call: Any, sentence: list[float] | None, wait_s: float) -> None:
+    script = Script(**LIKELY, sentence=sentence)
+    caller = call(script, ScriptedCaller.take_turn)
+    assert committed_s(caller) == pytest.approx(1.5 + wait_s, abs=0.06)
+    assert reads(script) == (["hello"] if sentence else [])
+
+
+def test_the_reply_is_begun_before_the_language_model_is_asked_about_the_end(call: Any) -> None:
+    script = Script(**LIKELY, sentence=[0.5])
+    call(script, ScriptedCaller.take_turn)
+    assert [what for what, _ in script.calls if what in ("think", "read")] == ["think", "read"]
+
+
+def test_an_answer_that_comes_late_is_not_waited_for_and_hurries_what_waits(call: Any) -> None:
+    hurries: dict[str, Any] = {"ends": [0.94], "completeness": [0.8], "sentence": [1.0]}
+    at_once = committed_s(call(Script(**hurries), ScriptedCaller.take_turn))
+    late = committed_s(call(Script(**hurries, reading_s=0.7), ScriptedCaller.take_turn))
+    never = committed_s(call(Script(**hurries, reading_s=1000.0), ScriptedCaller.take_turn))
+    assert (at_once, late, never) == pytest.approx((1.5 + FAST_S, 1.5 + 0.9, 1.5 + LATE_S), abs=0.06)
+
+
+def test_a_speaker_who_goes_on_is_not_waited_for_by_a_question_about_the_pause(call: Any) -> None:
+    script = Script(**LIKELY, heard=["I was", "I was thinking"], sentence=[0.0], reading_s=1000.0)
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(0.5)
+        await caller.keep_silent(0.3)
+        await caller.speak(0.2)
+        assert caller.conversation._engine.jobs()["language-model"].running == 0
+        await caller.speak(0.8)
+        await caller.until(ReplyDone)
+
+    caller = call(script, hold)
+    assert reads(script) == ["I was", "I was thinking"]
+    assert len(caller.all(TurnCommitted)) == 1
+
+
+def test_a_turn_that_ends_meanwhile_leaves_no_question(call: Any) -> None:
+    script = Script(**LIKELY, sentence=[0.0], reading_s=1000.0, reply=lambda messages: "One.")
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0)
+        await caller.until(ReplyDone)
+        assert caller.conversation._engine.jobs()["language-model"].running == 0
+
+    assert committed_s(call(script, hold)) == pytest.approx(1.0 + FAST_S, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("heard", "settings"),
+    [("", {}), ("hello", {"silence_limit_s": 0.8}), ("hello", {"detect_turns": False})],
+)
+def test_nothing_is_asked_that_decides_nothing(call: Any, heard: str, settings: dict[str, Any]) -> None:
+    script = Script(**LIKELY, heard=[heard], sentence=[1.0])
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0)
+        await caller.keep_silent(1.5)
+        if not caller.conversation.settings.detect_turns:
+            await caller.conversation.commit()
+        await caller.keep_silent(1.5)
+
+    call(script, hold, **settings)
+    assert reads(script) == []
+
+
+@pytest.mark.parametrize(("ends", "completeness"), [(1.0, 1.0), (0.5, 0.5)])
+def test_nothing_is_asked_where_the_others_are_sure(call: Any, ends: float, completeness: float) -> None:
+    script = Script(ends=[ends], completeness=[completeness], sentence=[1.0])
+    call(script, ScriptedCaller.take_turn)
+    assert reads(script) == []
 
 
 def test_a_turn_too_long_is_cut(call: Any) -> None:

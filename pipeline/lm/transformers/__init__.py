@@ -27,6 +27,8 @@ class Transformers:
         decoding: what computes; for who measures it while nobody asks for a reply.
     """
 
+    tells_ends = False
+
     def __init__(
         self,
         folder: Path,
@@ -102,6 +104,9 @@ class Transformers:
         """See `LanguageModel`. What was read stays in a slot, where the prompt that goes on with it is looked for."""
         for _ in self._batch.submit(self._prompt(messages, toolbox), 0, self._ends, stop).tokens():
             pass
+
+    def sentence_ends(self, text: str, *, stop: Stop) -> None:
+        """What decodes keeps the likeliest token of a step, and no probabilities."""
 
     def count_tokens(self, text: str) -> int:
         """Exact, but for what the chat template puts around it."""

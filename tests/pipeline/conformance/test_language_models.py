@@ -75,6 +75,35 @@ def test_a_prompt_read_ahead_changes_nothing(thinking: Thinking) -> None:
     assert text(answer(thinking, QUESTION)) == plain
 
 
+@pytest.mark.parametrize("language", Language)
+def test_who_can_tell_finds_a_probability_of_an_end_in_every_language(thinking: Thinking, language: Language) -> None:
+    ends = thinking.engine.sentence_ends(SPOKEN[language], stop=Stop())
+    assert (ends is not None) == thinking.engine.tells_ends
+    assert ends is None or 0.0 <= ends <= 1.0
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "?!…", "\n"])
+def test_of_nothing_nobody_can_tell(thinking: Thinking, nothing: str) -> None:
+    assert thinking.engine.sentence_ends(nothing, stop=Stop()) is None
+
+
+def test_a_question_about_a_sentence_changes_no_answer(thinking: Thinking) -> None:
+    plain = text(answer(thinking, QUESTION))
+    asked = thinking.engine.sentence_ends("Tell me of the rain", stop=Stop())
+    assert text(answer(thinking, QUESTION)) == plain
+    with ThreadPoolExecutor(5) as pool:
+        several = list(pool.map(lambda _: thinking.engine.sentence_ends("Tell me of the rain", stop=Stop()), range(5)))
+    assert several == pytest.approx([asked] * 5, rel=0.01) if asked is not None else several == [None] * 5
+
+
+def test_nobody_is_told_of_a_sentence_that_does_not_matter_any_more(thinking: Thinking) -> None:
+    stop = Stop()
+    stop.tell()
+    if thinking.engine.tells_ends:
+        with pytest.raises(Stopped):
+            thinking.engine.sentence_ends("Tell me of the rain", stop=stop)
+
+
 def test_a_second_turn_is_answered_as_if_it_were_the_first(thinking: Thinking) -> None:
     first = text(answer(thinking, QUESTION))
     second = [*QUESTION, Message("assistant", first), Message("user", "And then?")]
