@@ -22,7 +22,7 @@ from harness.fixtures import LANGUAGES, Fixture
 from harness.fixtures.treatments import with_pause
 from harness.replay import end_of_speech_s
 from pipeline.audio import INPUT_RATE_HZ, FloatArray, level_dbfs
-from pipeline.end_of_turn import Testimony, evidence, is_open, is_over, wait_s
+from pipeline.end_of_turn import Statements, evidence, is_open, is_over, wait_s
 from pipeline.languages import Language
 from pipeline.lm.base import LanguageModel
 from pipeline.loading import load_language_model, load_speech_to_text
@@ -42,7 +42,7 @@ AFTER_S = 2.5
 TRANSCRIBED_AFTER_S = 0.2
 JUDGED_AFTER_S = 0.12
 READ_AFTER_S = 0.12
-WEIGHTS = ((0.1, 0.15, 0.2, 0.3), (0.0, 0.15, 0.2, 0.25), (-4.0, -3.0, -2.0))
+WEIGHTS = ((0.1, 0.15, 0.2, 0.3), (0.0, 0.15, 0.2, 0.25), (-4.0, -3.5, -3.0, -2.0))
 """Of the voice, of the sentence, and the centre of the latter's log-odds, where the language model is a witness."""
 
 
@@ -96,7 +96,7 @@ def _decided(pause: Pause, settings: TurnProfile) -> float | None:
     while silence_s < pause.lasted_s - FRAME_S / 2:
         known = silence_s >= pause.noticed_s + TRANSCRIBED_AFTER_S
         judged = pause.completeness[: sum(silence_s >= max(at_s, pause.noticed_s) + JUDGED_AFTER_S for at_s in asked_s)]
-        told = Testimony(pause.ends, judged, pause.sentence is not None)
+        told = Statements(pause.ends, judged, pause.sentence is not None)
         if known and judged and asked_at_s is None and is_open(settings, told):
             asked_at_s = silence_s
         if asked_at_s is not None and silence_s >= asked_at_s + READ_AFTER_S:
@@ -215,11 +215,11 @@ def frontier(pauses: Path, plot: Path | None, without: tuple[str, ...]) -> None:
     best = [one for one, before in zip(tried, least, strict=False) if one[1][3] < before]
     table = Table("waits", "longest", "median, s", "p95, s", "cut in, plain", "cut in, with a pause")
     own = (profile, _outcome(spoken, profile))
-    deaf = [replace(profile, waits=(), longest_wait_s=silence_s) for silence_s in FIXED_S]
+    deaf = [_policy(profile, (), silence_s) for silence_s in FIXED_S]
     fixed = [(policy, _outcome(spoken, policy)) for policy in deaf]
     for policy, result in [own, *fixed, *best]:
         table.add_row(
-            str([list(wait) for wait in policy.waits]) if policy.waits else "always the longest",
+            _told(policy),
             f"{policy.longest_wait_s:g}",
             *(f"{value:.2f}" for value in result[:2]),
             *(f"{value:.1%}" for value in result[2:]),
@@ -239,11 +239,11 @@ def _tell_what_is_told_apart(spoken: Sequence[Spoken], profile: TurnProfile, con
         pause for one in spoken if one.inserted_s for pause in one.pauses[:-1] if pause.lasted_s >= one.inserted_s
     ]
     witnesses: dict[str, Callable[[Pause], float]] = {
-        "words": lambda pause: evidence(profile, Testimony(pause.ends)),
-        "voice": lambda pause: evidence(profile, Testimony(None, pause.completeness)),
-        "words and voice": lambda pause: evidence(profile, Testimony(pause.ends, pause.completeness)),
+        "words": lambda pause: evidence(profile, Statements(pause.ends)),
+        "voice": lambda pause: evidence(profile, Statements(None, pause.completeness)),
+        "words and voice": lambda pause: evidence(profile, Statements(pause.ends, pause.completeness)),
         "all": lambda pause: evidence(
-            profile, Testimony(pause.ends, pause.completeness, pause.sentence is not None, pause.sentence)
+            profile, Statements(pause.ends, pause.completeness, pause.sentence is not None, pause.sentence)
         ),
     }
     _tell_areas(ends, put_in, witnesses, console)
@@ -253,7 +253,7 @@ def _tell_what_is_told_apart(spoken: Sequence[Spoken], profile: TurnProfile, con
         _tell_areas(
             read_ends,
             read_put_in,
-            {"sentence": lambda pause: evidence(profile, Testimony(0.5, sentence=pause.sentence)), **witnesses},
+            {"sentence": lambda pause: evidence(profile, Statements(0.5, sentence=pause.sentence)), **witnesses},
             console,
         )
 
@@ -299,12 +299,23 @@ def _read(line: str) -> Spoken:
 def _policies(profile: TurnProfile) -> Iterator[TurnProfile]:
     sures, soons_s, longests_s = (2.6, 3.2, 3.6, 4.0, 4.6), (0.4, 0.5, 0.55, 0.7, 0.9), (1.0, 1.24, 1.3, 1.5, 1.8)
     for sure, soon_s, longest_s in product(sures, soons_s, longests_s):
-        yield replace(profile, waits=((sure, soon_s),), longest_wait_s=longest_s)
+        yield _policy(profile, ((sure, soon_s),), longest_s)
     for sure, likely, soon_s, later_s, longest_s in product(
         sures, (1.0, 2.0, 3.0), soons_s, (0.75, 1.0, 1.2), longests_s
     ):
         if likely < sure and soon_s < later_s < longest_s:
-            yield replace(profile, waits=((sure, soon_s), (likely, later_s)), longest_wait_s=longest_s)
+            yield _policy(profile, ((sure, soon_s), (likely, later_s)), longest_s)
+
+
+def _policy(profile: TurnProfile, waits: tuple[tuple[float, float], ...], longest_s: float) -> TurnProfile:
+    return replace(profile, waits=waits, waits_of_three=waits, longest_wait_s=longest_s)
+
+
+def _told(policy: TurnProfile) -> str:
+    if not policy.waits:
+        return "always the longest"
+    waits, of_three = (str([list(wait) for wait in waits]) for waits in (policy.waits, policy.waits_of_three))
+    return waits if waits == of_three else f"{waits}, of three {of_three}"
 
 
 def _outcome(spoken: Sequence[Spoken], policy: TurnProfile) -> tuple[float, float, float, float]:

@@ -21,7 +21,7 @@ _SURE = 0.997
 
 
 @dataclass(frozen=True, slots=True)
-class Testimony:
+class Statements:
     """What the witnesses have said of a silence so far.
 
     Attributes:
@@ -43,7 +43,7 @@ def log_odds(probability: float) -> float:
     return math.log(within / (1 - within))
 
 
-def evidence(settings: TurnProfile, told: Testimony) -> float:
+def evidence(settings: TurnProfile, told: Statements) -> float:
     """The log-odds that the turn is over."""
     voice = sum(map(log_odds, told.completeness)) / len(told.completeness) if told.completeness else 0.0
     weight = settings.voice_weight_of_three if told.reads else settings.voice_weight
@@ -54,13 +54,14 @@ def evidence(settings: TurnProfile, told: Testimony) -> float:
     return sure
 
 
-def wait_s(settings: TurnProfile, told: Testimony) -> float:
+def wait_s(settings: TurnProfile, told: Statements) -> float:
     """The silence after which the turn is over, in seconds, by the same `evidence`."""
     sure = evidence(settings, told)
-    return next((silence_s for least, silence_s in settings.waits if sure >= least), settings.longest_wait_s)
+    waits = settings.waits_of_three if told.reads else settings.waits
+    return next((silence_s for least, silence_s in waits if sure >= least), settings.longest_wait_s)
 
 
-def is_open(settings: TurnProfile, told: Testimony) -> bool:
+def is_open(settings: TurnProfile, told: Statements) -> bool:
     """Whether it takes the language model's word to tell how much silence ends the turn. It is asked only then: the
     model is at the reply meanwhile, which would come later."""
     return told.reads and wait_s(settings, replace(told, sentence=0.0)) != wait_s(settings, replace(told, sentence=1.0))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.audio import INPUT_RATE_HZ, FloatArray
-from pipeline.end_of_turn import Testimony, is_open, wait_s
+from pipeline.end_of_turn import Statements, is_open, wait_s
 from pipeline.engine import Engine
 from pipeline.events import Trace
 from pipeline.hearing import AudioWindow
@@ -138,12 +138,21 @@ class Turn:
             pause.question = self._spawn(self._ask(pause, self.samples_16k()))
         if (transcript := self.transcript) is None:
             return self._settings.longest_wait_s
-        reads = bool(transcript.text) and self._engine.tells_ends(transcript.language)
-        told = Testimony(transcript.ends, pause.completeness, reads, pause.sentence)
+        told = Statements(transcript.ends, pause.completeness, self._reads(pause, transcript), pause.sentence)
         judged = pause.question is not None and pause.question.done()
         if judged and pause.reading is None and is_open(self._settings, told):
             pause.reading = self._spawn(self._read(pause, transcript))
         return wait_s(self._settings, told)
+
+    def _reads(self, pause: _Pause, transcript: Transcript) -> bool:
+        """Whether the language model is a witness: it has something to read, can tell, and has not failed to."""
+        if (
+            not transcript.text
+            or not self._settings.sentence_weight
+            or not self._engine.tells_ends(transcript.language)
+        ):
+            return False
+        return pause.reading is None or not pause.reading.done() or pause.sentence is not None
 
     def resume(self) -> None:
         """The speaker went on. What was made of the pause is void, but for the words: they need not be found again."""

@@ -57,7 +57,11 @@ class ConversationSettings:
             speech_threshold=threshold,
             silence_threshold=threshold * profile.silence_threshold / profile.speech_threshold,
             stir_threshold=threshold * profile.stir_threshold / profile.speech_threshold,
-            waits=tuple((least, silence_s * self.patience) for least, silence_s in profile.waits),
+            waits=self._stretched(profile.waits),
+            waits_of_three=self._stretched(profile.waits_of_three),
             longest_wait_s=profile.longest_wait_s * self.patience,
             prefix_s=profile.prefix_s if self.prefix_s is None else self.prefix_s,
         )
+
+    def _stretched(self, waits: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        return tuple((least, silence_s * self.patience) for least, silence_s in waits)

@@ -2,7 +2,7 @@
 
 llama.cpp's own scheduler batches the conversations token by token and keeps the prompt of each in its slot, so that a
 second turn pays only for its new words. One slot more is for the question whether a sentence has ended, which would
-otherwise take the place of what some conversation is going to go on with.
+otherwise take the place of what some conversation is going to go on with, or wait for the end of a reply.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from pipeline.lm.base import NO_TOOLS, LanguageModelError, Message, Piece, Toolbox, estimated_tokens
 from pipeline.lm.chat_completions import Answer, chat_request
+from pipeline.lm.slots import Slots
 from pipeline.stopping import Stop
 
 _Request: TypeAlias = dict[str, Any]
@@ -43,8 +44,8 @@ class Llama:
         params.model.path = str(file)
         params.n_parallel = conversations + 1
         params.n_ctx = context_tokens * params.n_parallel
-        # Two are nearly twice as fast as one where a core is free, and as fast where none is, for they do not spin
-        # (`pipeline/model_process.py`).
+        # Two are nearly twice as fast as one where a core is free, and as fast where none is, for in the process of a
+        # model they do not spin for long (`pipeline/model_process.py`).
         params.cpuparams_batch.n_threads = 2
         params.cpuparams.n_threads = 2
         params.verbosity = 0
@@ -56,10 +57,9 @@ class Llama:
         # The library opens a port on loopback beside its in-process calls; nobody else is to use it.
         params.api_keys = [secrets.token_hex(32)]
         self._server = xllamacpp.Server(params)
+        # Left to itself, the library would have a conversation read in the question's slot too.
+        self._slots = Slots(range(_QUESTION_SLOT + 1, params.n_parallel))
         # Let go before its loop has begun, the library waits for ever. A first answer is proof that it has begun.
-        #
-        # A conversation is given the slot that holds most of its prompt, or else the one not used for longest. Where
-        # that is the question's, a question waits for the end of the reply, and turns are ended without it meanwhile.
         self.sentence_ends("Hello", stop=Stop())
 
     def reply(
@@ -71,10 +71,12 @@ class Llama:
             LanguageModelError: what llama.cpp says went wrong.
         """
         request, answer = chat_request(messages, max_tokens, toolbox), Answer()
-        with closing(self._chunks(self._server.handle_chat_completions, request, stop)) as chunks:
-            for chunk in chunks:
-                if text := answer.take(chunk):
-                    yield text
+        with self._slots.taken(messages) as slot:
+            placed = request | {"id_slot": slot}
+            with closing(self._chunks(self._server.handle_chat_completions, placed, stop)) as chunks:
+                for chunk in chunks:
+                    if text := answer.take(chunk):
+                        yield text
         yield from answer.rest()
 
     def prepare(self, messages: Sequence[Message], toolbox: Toolbox = NO_TOOLS, *, stop: Stop) -> None:
@@ -161,8 +163,8 @@ def without_end(text: str) -> str:
         end -= 1
     if end <= MOST_READ:
         return text[:end].lstrip()
-    last = text[end - MOST_READ : end]
-    _, _, whole = last.partition(" ")
+    before, last = text[end - MOST_READ - 1], text[end - MOST_READ : end]
+    _, _, whole = f"{before}{last}".partition(" ")
     return whole.lstrip() or last
 
 

@@ -44,6 +44,7 @@ class TurnProfile:
     sentence_weight: float
     sentence_centre: float
     waits: tuple[tuple[float, float], ...]
+    waits_of_three: tuple[tuple[float, float], ...]
     longest_wait_s: float
     prefix_s: float
     partial_s: float
@@ -217,8 +218,8 @@ def _section(kind: type[_Section], profile: str, section: str, table: dict[str, 
         raise ProfileError(
             f"profile {profile}: [{section}] must have exactly {sorted(wanted)}; look at {sorted(wrong)}"
         )
-    if "waits" in values:
-        values["waits"] = tuple((float(least), float(silence_s)) for least, silence_s in values["waits"])
+    for name in values.keys() & {"waits", "waits_of_three"}:
+        values[name] = tuple((float(least), float(silence_s)) for least, silence_s in values[name])
     if "engines" in values:
         if missing := set(Language).difference(values["engines"]):
             raise ProfileError(f"profile {profile}: [{section}.engines] names no engine for {sorted(missing)}")

@@ -17,6 +17,7 @@ from pipeline.lm.base import NO_TOOLS, CutOff, LanguageModelError, Message, Tool
 from pipeline.lm.chat_completions import chat_messages, chat_request
 from pipeline.lm.echo import Echo
 from pipeline.lm.llama import MOST_READ, SENTENCE_ENDS, Llama, probability_of_end, without_end
+from pipeline.lm.slots import Slots
 from pipeline.stopping import Stop
 from pipeline.weights import WeightStore
 
@@ -94,14 +95,14 @@ def test_a_question_about_a_sentence_evicts_no_conversation(llama: Llama) -> Non
     """What a slot holds is not read again: told by the number of tokens that were."""
 
     def read(text: str) -> int:
-        request = chat_request(
-            [Message("system", f"{text} is your name. " * 20), Message("user", "Hello.")], 1, NO_TOOLS
-        )
-        with closing(llama._chunks(llama._server.handle_chat_completions, request, Stop())) as chunks:
-            return next(int(chunk["timings"]["prompt_n"]) for chunk in chunks if "timings" in chunk)
+        messages = [Message("user", f"{text} is my name. " * 20)]
+        with llama._slots.taken(messages) as slot:
+            request = chat_request(messages, 1, NO_TOOLS) | {"id_slot": slot}
+            with closing(llama._chunks(llama._server.handle_chat_completions, request, Stop())) as chunks:
+                return next(int(chunk["timings"]["prompt_n"]) for chunk in chunks if "timings" in chunk)
 
     conversations = ["Ann", "Bob"]  # as many as there is room for
-    assert min(map(read, conversations)) > 40
+    assert min(map(read, ["Eve", *conversations])) > 40
     for text in ["There is a house", "And a tree", "In the garden that we had", "Where"]:
         llama.sentence_ends(text, stop=Stop())
     assert max(map(read, conversations)) == 1
@@ -190,6 +191,7 @@ class ChunkedServer:
 def llama_on(server: ChunkedServer) -> Llama:
     llama = object.__new__(Llama)
     llama._server = server
+    llama._slots = Slots([1])
     return llama
 
 

@@ -14,14 +14,15 @@ from pipeline.testing import Prompts, Script, ScriptedCaller
 from pipeline.vad import FRAME_S
 
 PROFILE = load_profile("embedded")
-FAST_S, LATER_S, LATE_S = (silence_s for _, silence_s in PROFILE.turns.waits)
+FAST_S = PROFILE.turns.waits[0][1]
+LATE_S = PROFILE.turns.waits_of_three[-1][1]
 
 
 @pytest.mark.parametrize(
     ("ends", "completeness", "wait_s"),
     [
         (1.0, 1.0, FAST_S),
-        (0.97, 0.4, LATER_S),
+        (0.97, 0.4, PROFILE.turns.longest_wait_s),
         (0.5, 1.0, PROFILE.turns.longest_wait_s),
         (0.0, 0.0, PROFILE.turns.longest_wait_s),
     ],
