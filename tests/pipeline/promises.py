@@ -22,6 +22,10 @@ from pipeline.events import (
 )
 from pipeline.languages import TRAITS
 from pipeline.lm.base import Message
+from pipeline.profiles import load_profile
+
+BUDGET_TOKENS = load_profile("embedded").language_model.history_tokens
+"""A token of the scripted language model is a word."""
 
 T = TypeVar("T")
 
@@ -120,7 +124,8 @@ def check_cancelled(call: Call) -> None:
 
 def check_history(call: Call) -> None:
     """Each reply was asked for with all that was said before it and, of the replies, what was heard: turns in the order
-    in which they were committed, each with its reply behind it."""
+    in which they were committed, each with its reply behind it. Only of more than a prompt may hold the oldest is
+    missing."""
     places = {committed.turn: committed.message for committed in call.all(TurnCommitted)}
     starts = {started.reply: started for started in call.all(ReplyStarted)}
     begun = {started.reply: index for index, started in enumerate(call.heard) if isinstance(started, ReplyStarted)}
@@ -142,7 +147,11 @@ def check_history(call: Call) -> None:
             ("user", said.text) if isinstance(said, Transcribed) else ("assistant", kept_of(said, prompt, call))
             for said in before
         ]
-        assert prompt[1:] == [message for message in expected if message[1]]
+        told = [message for message in expected if message[1]]
+        forgotten = len(told) - len(prompt[1:])
+        assert prompt[1:] == told[forgotten:]
+        words = sum(len(text.split()) for text in (prompt[0][1], *(said.text for said in before)))
+        assert forgotten == 0 or words > BUDGET_TOKENS
 
 
 def kept_of(done: ReplyDone, prompt: list[tuple[str, str]], call: Call) -> str:

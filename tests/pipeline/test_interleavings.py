@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.virtual_time import run
@@ -257,7 +257,35 @@ async def check_goes_on(caller: ScriptedCaller) -> None:
     assert not understood or any(started.turn == turn for started in caller.all(ReplyStarted))
 
 
+LONG_TALK = Models(
+    heard=["hello"],
+    languages=[Language.EN],
+    ends=[1.0],
+    completeness=[0.0],
+    sentences=None,
+    replies=[60],
+    hearing_s=0.0,
+    asking_s=0.0,
+    reading_s=0.0,
+    thinking_s=0.0,
+    speaking_s=0.0,
+    thinking=None,
+    speaking=None,
+)
+"""Unasked, it fills the whole prompt with replies, so that the oldest is forgotten."""
+
+
 @settings(max_examples=250)
+@example(
+    [
+        (Speak(0.1), 0.0),
+        (Speak(0.1), 0.3),
+        (Change({"speak": False}), 0.0),
+        (Change({"idle_timeout_s": 1.0}), 0.0),
+    ],
+    LONG_TALK,
+    True,
+)
 @given(STEPS, MODELS, st.booleans())
 def test_whatever_happens_the_promises_are_kept(steps: list[Step], models: Models, stays: bool) -> None:
     call = hold(steps, models, stays=stays)
