@@ -33,7 +33,7 @@ _OWN_ID = re.compile(r"\b(?:item|resp|conv|sess|event)_[0-9a-f]{24}\b")
 _LIMITS = Limits(
     events_at_once=40, events_per_s=5.0, refused_events=10, items=8, items_bytes=4_000, frames_at_once=400,
     event_bytes=20_000, event_parts=500, idle_s=60.0, audio_ahead_s=5.0, waiting_bytes=10_000, frame_bytes=200_000,
-)  # fmt: skip
+)  # fmt: skip  # a table, which is not seen with each entry in a line
 
 Step: TypeAlias = tuple[str, Any]
 

@@ -146,13 +146,9 @@ class Turn:
 
     def _reads(self, pause: _Pause, transcript: Transcript) -> bool:
         """Whether the language model is a witness: it has something to read, can tell, and has not failed to."""
-        if (
-            not transcript.text
-            or not self._settings.sentence_weight
-            or not self._engine.tells_ends(transcript.language)
-        ):
-            return False
-        return pause.reading is None or not pause.reading.done() or pause.sentence is not None
+        failed = pause.reading is not None and pause.reading.done() and pause.sentence is None
+        weighs = self._settings.sentence_weight > 0 and not failed
+        return weighs and bool(transcript.text) and self._engine.tells_ends(transcript.language)
 
     def resume(self) -> None:
         """The speaker went on. What was made of the pause is void, but for the words: they need not be found again."""

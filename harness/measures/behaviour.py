@@ -24,7 +24,7 @@ STOP_S = 0.25
 Measure = Literal[
     "premature", "unanswered", "surplus", "false_answers", "missed_interruptions", "late_stops",
     "false_interruptions", "wrong_language",
-]  # fmt: skip
+]  # fmt: skip  # a table, which is not seen with each entry in a line
 """What can go wrong, each counted by itself.
 
 premature: the reply began before the end of speech.

@@ -18,7 +18,7 @@ Kind = Literal[
 Break = Literal[
     "no-reply", "endless", "hang-up", "close", "odd-bytes", "not-json", "no-type", "not-base64", "wrong-frame", "error",
     "failed", "declared-rate", "rate",
-]  # fmt: skip
+]  # fmt: skip  # a table, which is not seen with each entry in a line
 
 QUERY = "behaviour"
 """The field of the address's query that carries one."""

@@ -216,7 +216,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("failed response", {"breaks": "failed"}, ComesOut("error", "out_of_memory"), _REALTIME),
     Fault("connection lost half-way", {"breaks": "hang-up"}, ComesOut("error", "without a close frame")),
     Fault("connection closed half-way", {"breaks": "close"}, ComesOut("error", "code 1011")),
-)  # fmt: skip
+)  # fmt: skip  # a table, which is not seen with each entry in a line
 
 
 @dataclass(frozen=True, slots=True)

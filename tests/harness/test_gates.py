@@ -63,7 +63,7 @@ def test_every_gate_can_turn_red(limits: gates.Gates) -> None:
     assert failed == {
         ("ttfa_s p50", "en"), ("clipping", "en"), ("heard", "en"),
         ("ttfa_s p50", "all"), ("cut_ins", "all"), ("no_answers", "all"),
-    }  # fmt: skip
+    }  # fmt: skip  # a table, which is not seen with each entry in a line
     assert gates.exit_code(verdicts) == 1
     assert "wrap-around (30)" in verdict(verdicts, "clipping").reason
 

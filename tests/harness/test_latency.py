@@ -139,7 +139,7 @@ def test_waterfall_of_a_server_that_works_ahead() -> None:
     trace = {
         "pause_s": 2.3, "transcript_s": 2.4, "first_token_s": 2.5, "first_clause_s": 2.6, "committed_s": 2.8,
         "first_sample_s": 2.9, "first_sent_s": 2.9,
-    }  # fmt: skip
+    }  # fmt: skip  # a table, which is not seen with each entry in a line
     found = latency.measure(recording((3.0, tone(0.2)), trace=trace))
     lengths = {bar.stage: bar.length_s for bar in found.waterfall}
     assert lengths["committed"] == pytest.approx(0.5)

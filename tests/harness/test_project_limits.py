@@ -31,7 +31,7 @@ def test_the_limits_of_the_project_name_every_language_and_the_whole(profile: st
         assert names == {"ttfa_s p50", "ttfa_s p95", "heard", "clipping"}
     assert {limit.name for limit in loaded.limits(profile, "realtime", "all")} == {
         "ttfa_s p50", "ttfa_s p95", "cut_ins", "no_answers", *BEHAVIOUR,
-    }  # fmt: skip
+    }  # fmt: skip  # a table, which is not seen with each entry in a line
 
 
 @pytest.mark.parametrize(

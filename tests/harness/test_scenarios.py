@@ -103,7 +103,7 @@ def test_everything_that_a_line_can_have() -> None:
         ),
         (one() + one(), "two scenarios 'a'"),
     ],
-)  # fmt: skip
+)  # fmt: skip  # a table, which is not seen with each entry in a line
 def test_a_mistake_is_named_with_its_place_and_remedy(text: str, why: str) -> None:
     with pytest.raises(ManifestError, match="scenario") as error:
         parse(text)

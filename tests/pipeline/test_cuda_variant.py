@@ -41,7 +41,7 @@ def test_all_that_the_profiles_run_on_a_gpu_is_torch() -> None:
     """CTranslate2, which asks for CUDA 12, is not: it would be a second CUDA in the image."""
     assert {type(settings).__name__ for settings in on_gpu()} == {
         "TransformersWhisper", "Transformers", "TorchKokoro", "Vits",
-    }  # fmt: skip
+    }  # fmt: skip  # a table, which is not seen with each entry in a line
     assert all("torch" in settings.packages for settings in on_gpu())
 
 

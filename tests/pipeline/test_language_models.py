@@ -142,6 +142,11 @@ def test_a_long_text_is_read_from_a_whole_word_on(words: list[str]) -> None:
     assert len(said) == len(words) or len(" ".join(said)) > MOST_READ - 7
 
 
+def test_a_text_that_is_cut_between_two_words_loses_neither() -> None:
+    last = f"{'a' * 15} {'b' * (MOST_READ - 16)}"
+    assert without_end(f"some {last}.") == last
+
+
 @given(st.lists(st.tuples(st.text(max_size=3) | st.just("."), st.floats(max_value=0.0, allow_nan=False)), max_size=40))
 def test_a_probability_comes_of_whatever_tokens_are_likely(tokens: list[tuple[str, float]]) -> None:
     assert 0.0 <= probability_of_end([{"token": token, "logprob": logprob} for token, logprob in tokens]) <= 1.0

@@ -321,7 +321,7 @@ async def test_a_model_that_is_no_text_is_named_all_the_same(running: Any, reque
     upgrade = (
         b"Host: localhost", b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Version: 13",
         b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", b"", b"",
-    )  # fmt: skip
+    )  # fmt: skip  # a table, which is not seen with each entry in a line
     async with running() as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"\r\n".join([request_line, *upgrade]))

@@ -84,7 +84,7 @@ BROKEN = {
     "a close of one byte": (frame(8, b"x"), 1002),
     "a close with a code that nobody sends": (frame(8, struct.pack(">H", 1005)), 1002),
     "a close whose reason is no UTF-8": (frame(8, struct.pack(">H", 1000) + b"\xff"), 1007),
-}  # fmt: skip
+}  # fmt: skip  # a table, which is not seen with each entry in a line
 
 
 @pytest.mark.asyncio

@@ -15,7 +15,7 @@ from server.limits import Limits
 UPGRADE = (
     b"Host: here", b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Version: 13",
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-)  # fmt: skip
+)  # fmt: skip  # a table, which is not seen with each entry in a line
 
 
 async def answer(server: Server, *lines: bytes, ends: bool = True) -> bytes:

@@ -43,7 +43,7 @@ def test_alike_is_no_change_in_every_metric() -> None:
     assert {change.verdict for change in changes} == {"no change"}
     assert [change.metric for change in changes] == [
         "ttfa_s", "first_byte_s", "heard", "cut_ins", "no_answers", "clipping",
-    ]  # fmt: skip
+    ]  # fmt: skip  # a table, which is not seen with each entry in a line
     assert exit_code(changes) == 0
     assert not undecided(changes)
 
