@@ -38,6 +38,9 @@ _STAGES = (
 """Of the first clause, the second, the third, and all that follow. Synthesis is a few times as fast as speech, so a
 clause of twice the length of the one before it is ready when that one has been heard."""
 
+_HURRIED = _Stage(2, 2, 5, 8, 2)
+"""Of one that is wanted now, complete or not: two or three words."""
+
 _FIRST_CHINESE = replace(_STAGES[0], longest=16)
 """A Chinese character takes longer to say than its size, which matters at the start of a reply."""
 
@@ -85,7 +88,8 @@ _ITEM_NUMBER = re.compile(r"(?:^|\n)\s*\d{1,2}$")
 class ClauseSplitter:
     """Cuts the stream of one reply.
 
-    What comes out, joined, is exactly what went in, and the cuts do not depend on how it came in pieces.
+    What comes out, joined, is exactly what went in, and the cuts do not depend on how it came in pieces, unless there
+    is a hurry.
     """
 
     def __init__(self, language: Language) -> None:
@@ -105,6 +109,17 @@ class ClauseSplitter:
         self._text += text
         return self._take(ended=False)
 
+    @property
+    def has_words(self) -> bool:
+        """Whether there are any in a hurry."""
+        return self._next_cut(_HURRIED, ended=False) > 0
+
+    def hurry(self) -> str:
+        """What there is of a clause that cannot be waited for: some words, as many as go together; often none."""
+        cut = self._next_cut(_HURRIED, ended=False)
+        words, self._text = self._text[:cut], self._text[cut:]
+        return words
+
     def finish(self) -> list[str]:
         """The reply is over: returns what is left of it."""
         clauses = self._take(ended=True)
@@ -113,22 +128,24 @@ class ClauseSplitter:
 
     def _take(self, *, ended: bool) -> list[str]:
         clauses = []
-        while cut := self._next_cut(ended=ended):
+        while cut := self._next_cut(self._stage(), ended=ended):
             clauses.append(self._text[:cut])
             self._text = self._text[cut:]
             # Of a block of code nothing is heard.
             self._cuts += _FENCE not in clauses[-1]
         return clauses
 
-    def _next_cut(self, *, ended: bool) -> int:
+    def _stage(self) -> _Stage:
+        if self._cuts == 0 and self._language is Language.ZH:
+            return _FIRST_CHINESE
+        return _STAGES[min(self._cuts, len(_STAGES) - 1)]
+
+    def _next_cut(self, stage: _Stage, *, ended: bool) -> int:
         """Where the clause at the front of the text ends; 0 if that is not certain yet.
 
         Reads from left to right and never decides on more than it has passed, whence the same cuts for any pieces.
         """
         text = self._text
-        stage = _STAGES[min(self._cuts, len(_STAGES) - 1)]
-        if self._cuts == 0 and self._language is Language.ZH:
-            stage = _FIRST_CHINESE
         size = 0.0
         word_start = 0
         in_word = False

@@ -25,9 +25,9 @@ from pipeline.weights.finding import find
 
 # Audio comes and goes before any model.
 _NICENESS = 5
-# What it writes while the synthesiser speaks is seldom waited for; but if it gave way altogether, another caller would
-# wait for the first word while the reply to one is made ahead of need.
-_LANGUAGE_MODEL_NICENESS = 10
+# What it writes while the synthesiser speaks is seldom waited for; but if it gave way further, where several are being
+# answered nobody's next clause would be written in time.
+_LANGUAGE_MODEL_NICENESS = 7
 
 _SMART_TURN = "smart-turn"
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from pipeline.audio import OUTPUT_RATE_HZ, FloatArray
-from pipeline.clauses import ClauseSplitter
+from pipeline.clause_queue import ClauseQueue
 from pipeline.engine import Engine
 from pipeline.events import Event, ReplyAudio, ReplyCall, ReplyDone, ReplyStarted, ReplyText, Trace, TurnFailed
 from pipeline.languages import Language
@@ -22,12 +23,10 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_CLAUSES_AHEAD = 2
-_BITE = 50
-"""Characters of a reply that are looked through in one go. `echo` says all of it at once, and a client may have written
-250,000 for it to say."""
 _PIECE_S = 0.1
 _CLOSE_ENOUGH_S = 0.001
+_OTHERS_COME_IN = 3.0
+"""So many times as long as at its fastest a clause may take to sound while others are being spoken."""
 _LONGEST_HOLD_S = 5.0
 """Whoever is muted while the reply is held sends no audio any more by which it could be decided what becomes of it."""
 
@@ -106,8 +105,14 @@ class Reply:
         self._sample_clock = sample_clock
         self._on_sent = on_sent
         self._made_s = 0.0
+        self._sounds_after_s = math.inf
+        """How soon a clause sounded: the least that was seen, for one may have waited for those of other replies."""
         self._head_start = asyncio.Event()
         """Enough of it has been made for it to be heard."""
+        self._clauses = ClauseQueue(request.language)
+        self._pieces: asyncio.Queue[_Piece | None] = asyncio.Queue(
+            round(engine.profile.text_to_speech.ahead_s / _PIECE_S)
+        )
         self._usage = Usage(request.prompt_tokens, 0)
         self._cut = False
         self._at_work: _Stage = "language_model"
@@ -134,16 +139,13 @@ class Reply:
         self._flows.set()
 
     async def run(self) -> None:
-        ahead_s = self._engine.profile.text_to_speech.ahead_s
-        clauses: asyncio.Queue[str | ToolCall | None] = asyncio.Queue(_CLAUSES_AHEAD)
-        pieces: asyncio.Queue[_Piece | None] = asyncio.Queue(round(ahead_s / _PIECE_S))
         failed: _StageError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._announce())
-                tasks.create_task(self._think(clauses))
-                tasks.create_task(self._make(clauses, pieces))
-                tasks.create_task(self._send(pieces))
+                tasks.create_task(self._think())
+                tasks.create_task(self._make())
+                tasks.create_task(self._send())
         except* _StageError as group:
             # Nothing is waited for in here: Python 3.11.2 wraps a cancellation into a group, where it is none any more.
             failed = next(error for error in group.exceptions if isinstance(error, _StageError))
@@ -186,9 +188,8 @@ class Reply:
         await self._announced.wait()
         await self._outbox.put(event)
 
-    async def _think(self, clauses: asyncio.Queue[str | ToolCall | None]) -> None:
+    async def _think(self) -> None:
         request = self.request
-        splitter = ClauseSplitter(request.language)
         calls: list[ToolCall] = []
         try:
             answer = self._engine.reply(request.messages, request.language, request.max_tokens, request.toolbox)
@@ -206,40 +207,54 @@ class Reply:
                     if isinstance(piece, ToolCall):
                         calls.append(piece)
                         continue
-                    for start in range(0, len(piece), _BITE):
-                        if start:
-                            await asyncio.sleep(0)
-                        for clause in splitter.push(piece[start : start + _BITE]):
-                            await clauses.put(clause)
+                    await self._clauses.write(piece)
+                    self._begin_if_ahead()
         except Exception as error:
             raise _StageError("language_model") from error
-        for part in (*splitter.finish(), *calls, None):
-            await clauses.put(part)
+        self._clauses.end(calls)
 
-    async def _make(self, clauses: asyncio.Queue[str | ToolCall | None], pieces: asyncio.Queue[_Piece | None]) -> None:
+    async def _make(self) -> None:
         with self._engine.making_reply():
-            while (clause := await clauses.get()) is not None:
+            while (clause := await self._clauses.next(self._patience_s)) is not None:
                 if isinstance(clause, ToolCall):
-                    await pieces.put(_Piece(call=clause))
+                    await self._pieces.put(_Piece(call=clause))
                     continue
                 if self.request.trace.first_clause_s is None:
                     self.request.trace.first_clause_s = self._sample_clock()
                 unspoken: Clause | None = Clause(clause)
                 if self.request.speak:
                     self._at_work = "text_to_speech"
-                    unspoken = await self._speak(clause, pieces)
+                    unspoken = await self._speak(clause)
                     self._at_work = "language_model"
                 if unspoken is not None:
-                    await pieces.put(_Piece(unspoken))
+                    await self._pieces.put(_Piece(unspoken))
         self._head_start.set()
-        await pieces.put(None)
+        await self._pieces.put(None)
 
-    async def _speak(self, text: str, pieces: asyncio.Queue[_Piece | None]) -> Clause | None:
+    def _begin_if_ahead(self) -> None:
+        """Where others are being answered too, it begins with a head start, and when it is known how it goes on."""
+        head_start_s = self._engine.head_start_s()
+        if self._made_s > 0 and self._made_s >= head_start_s and (not head_start_s or self._clauses.goes_on):
+            self._head_start.set()
+        if self._pieces.full():  # no more can be made than there is room for
+            self._head_start.set()
+
+    def _patience_s(self) -> float | None:
+        """For how long the rest of a clause can be waited for: until it would sound too late to be heard without a gap.
+
+        For ever as long as nothing is heard: words in their clause sound better.
+        """
+        if not (self._announced.is_set() and self._head_start.is_set()):
+            return None
+        return max(0.0, self._made_s - self.playback.played_s - _OTHERS_COME_IN * self._sounds_after_s)
+
+    async def _speak(self, text: str) -> Clause | None:
         """The text of a clause goes out with its first audio; returned is one in which nothing is audible."""
         request = self.request
         clause = Clause(text)
         begins: Clause | None = clause
-        due_s = self._clock() + self._made_s - self.playback.played_s
+        asked_s = self._clock()
+        due_s = asked_s + self._made_s - self.playback.played_s
         if not self._head_start.is_set():
             due_s += self._engine.head_start_s()  # a later begin is a lesser evil than a gap in what others hear
         try:
@@ -248,19 +263,19 @@ class Reply:
                 async for samples_24k in spoken:
                     if request.trace.first_sample_s is None:
                         request.trace.first_sample_s = self._sample_clock()
+                    if not clause.made_s:
+                        self._sounds_after_s = min(self._sounds_after_s, self._clock() - asked_s)
                     self._made_s += samples_24k.size / OUTPUT_RATE_HZ
                     clause.made_s += samples_24k.size / OUTPUT_RATE_HZ
-                    # No more can be made than there is room for.
-                    if self._made_s >= self._engine.head_start_s() or pieces.full():
-                        self._head_start.set()
-                    await pieces.put(_Piece(begins, samples_24k))
+                    self._begin_if_ahead()
+                    await self._pieces.put(_Piece(begins, samples_24k))
                     begins = None
         except Exception as error:
             raise _StageError("text_to_speech") from error
         return begins
 
-    async def _send(self, pieces: asyncio.Queue[_Piece | None]) -> None:
-        while (piece := await self._in_time(pieces.get())) is not None:
+    async def _send(self) -> None:
+        while (piece := await self._in_time(self._pieces.get())) is not None:
             await self._announced.wait()
             if piece.samples_24k is not None:
                 await self._in_time(self._head_start.wait())

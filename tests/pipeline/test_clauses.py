@@ -198,6 +198,41 @@ def test_what_only_begins_like_code_or_a_link_holds_the_reply_no_longer_than_its
     assert splitter.push("on.\nThen") == ["Yes [really. "]
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "words"),
+    [
+        (Language.EN, "are done in the West", "are done "),
+        (Language.EN, "of spades in a deck", "of spades "),
+        (Language.EN, "you're here. And", "you're here. "),
+        (Language.EN, "necessarily modern wi", "necessarily "),
+        (Language.EN, "are done", ""),
+        (Language.EN, "in 1,000,000.50", ""),
+        (Language.EN, "`for a in b: print(a); exit(0)`", ""),
+        (Language.FR, "la capitale de la", "la capitale "),
+        (Language.ES, "la ciudad de Madrid", "la ciudad "),
+        (Language.ZH, "我当然可以帮助你们", "我当然"),
+        (Language.JA, "東京の大きな公園で", "東京の大きな"),
+        (Language.KO, "내일 도와드릴게요 그리고", "내일 "),
+    ],
+)
+def test_in_a_hurry_a_few_words_that_go_together_are_a_clause(language: Language, text: str, words: str) -> None:
+    splitter = ClauseSplitter(language)
+    first, *more = splitter.push("1. Yes! " + text)
+    assert (first, more) == ("1. Yes! ", [])
+    assert splitter.hurry() == words
+    assert "".join(splitter.finish()) == text.removeprefix(words)
+
+
+def test_after_a_hurry_clauses_are_as_they_would_have_been() -> None:
+    rest = "in the West, and then we went up, then down, then up again, then down, and so on until it was dark."
+    hurried, calm = ClauseSplitter(Language.EN), ClauseSplitter(Language.EN)
+    assert hurried.push("Yes. We are done in the") == ["Yes. "]
+    assert hurried.hurry() == "We are done "
+    assert calm.push("Yes. in the") == ["Yes. "]
+    rest = rest.removeprefix("in the")
+    assert hurried.push(rest) + hurried.finish() == calm.push(rest) + calm.finish()
+
+
 ENDLESS = {
     "a word": "a",
     "a number": "1",

@@ -11,6 +11,7 @@ from harness.virtual_time import run
 from pipeline.audio import OUTPUT_RATE_HZ
 from pipeline.clauses import ClauseSplitter
 from pipeline.events import ReplyAudio, ReplyText, TurnFailed
+from pipeline.languages import Language
 from pipeline.profiles import load_profile
 from pipeline.settings import ConversationSettings
 from pipeline.testing import Script, ScriptedCaller, scripted_engine
@@ -82,6 +83,18 @@ def test_whoever_is_alone_does_not_wait_for_a_head_start() -> None:
     assert with_it == without_it
 
 
+def test_a_reply_beside_others_begins_when_it_is_known_how_it_goes_on() -> None:
+    """Its first clause is longer than the head start, and no more of it is written for five seconds."""
+
+    def answer(messages: object) -> list[str]:
+        return ["It was dark there and ", *[" "] * 10, "over. And so it goes."]
+
+    first, gaps = first_audio_and_gaps(2, Script(reply=answer, thinking_s=0.5))
+    assert gaps == 0
+    (alone,), _ = first_audio_and_gaps(1, Script(reply=answer, thinking_s=0.5))
+    assert min(first) > alone + 4.0
+
+
 def test_a_reply_shorter_than_its_head_start_is_heard_when_all_of_it_is_made() -> None:
     first, gaps = first_audio_and_gaps(8, Script(reply=lambda messages: "Yes.", sounding_s=0.028))
     assert len(first) == 8
@@ -108,6 +121,30 @@ def test_a_synthesiser_that_hangs_before_the_head_start_is_made_fails_the_reply(
 
     script = Script(reply=lambda messages: "One two three four five six seven eight.", sounding_s=25.0)
     assert {failed.stage for failed in run(main())} == {"text_to_speech"}
+
+
+SLOWLY = Script(
+    reply=lambda messages: "I assure everybody " + "of certain reasons and differently " * 3, thinking_s=0.35
+)
+"""Written a little faster than it is heard; but the second clause takes longer than the first is heard."""
+
+
+def test_a_language_model_that_writes_no_slower_than_it_is_heard_leaves_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert first_audio_and_gaps(1, SLOWLY)[1] == 0
+    monkeypatch.setattr(ClauseSplitter, "hurry", lambda splitter: "")
+    assert first_audio_and_gaps(1, SLOWLY)[1] > 0  # so it would be if clauses had to be complete
+
+
+def test_clauses_are_complete_where_the_language_model_is_fast_enough() -> None:
+    async def main() -> list[str]:
+        engine = scripted_engine(replace(SLOWLY, thinking_s=0.05))
+        async with ScriptedCaller(engine) as caller:
+            await caller.take_turn()
+        await engine.aclose()
+        return [text.text for text in caller.all(ReplyText)]
+
+    splitter = ClauseSplitter(Language.EN)
+    assert run(main()) == splitter.push(str(SLOWLY.reply([]))) + splitter.finish()
 
 
 def test_a_reply_as_long_as_a_client_may_write_one_is_not_looked_through_in_one_go(

@@ -105,7 +105,9 @@ def test_a_model_that_breaks_off_ends_the_reply_it_has_begun(
         return caller
 
     caller = run(main())
-    assert caller.kinds()[4:] == ["ReplyStarted", "ReplyText", "ReplyAudio", "TurnFailed", "ReplyDone"]
+    # What there is of a clause is said when the rest of it cannot be waited for any longer.
+    heard = ["ReplyText", "ReplyAudio"] * (2 if (stage, broken) == ("language_model", "hangs") else 1)
+    assert caller.kinds()[4:] == ["ReplyStarted", *heard, "TurnFailed", "ReplyDone"]
     assert caller.all(TurnFailed)[0].stage == stage
     assert [done.status for done in caller.all(ReplyDone)] == ["failed"]
 
