@@ -11,9 +11,9 @@ from pipeline.audio import OUTPUT_RATE_HZ, FloatArray
 
 _FRAME = OUTPUT_RATE_HZ // 200  # 5 ms
 _AUDIBLE = 10 ** (-45 / 20)
-_LEAD_IN = OUTPUT_RATE_HZ * 15 // 1000
 _RELEASE = OUTPUT_RATE_HZ * 40 // 1000
 _FADE = OUTPUT_RATE_HZ * 5 // 1000
+_LEAD_IN = _FADE  # a caller waits for what is not heard, too
 _PIECE = OUTPUT_RATE_HZ // 10
 
 _CEILING = 10 ** (-1.5 / 20)
@@ -40,7 +40,7 @@ def pause_after(text: str) -> float:
 def master(stretches: Iterable[FloatArray], *, gain: float, pause_s: float) -> Iterator[FloatArray]:
     """One clause, ready to be played, as it is made: pieces of at most 100 ms.
 
-    The silence around the sound is cut to 15 ms before it and `pause_s` after it. The level is multiplied by `gain`, or
+    The silence around the sound is cut to 5 ms before it and `pause_s` after it. The level is multiplied by `gain`, or
     from where it must be by less, so that the true peak (8 x oversampled, after ITU-R BS.1770-4) stays below -1.5 dBTP.
     Both ends fade in 5 ms. Float32 mono, shape (samples,), 24 kHz; nothing where nothing is audible.
     """

@@ -25,7 +25,7 @@ def mastered_whole(samples: FloatArray, *, gain: float, pause_s: float, stretch:
 def test_the_silence_around_is_set() -> None:
     mastered = mastered_whole(tone(0.3), gain=1.0, pause_s=0.2)
     audible = np.flatnonzero(np.abs(mastered) > 0.01)
-    assert audible[0] / OUTPUT_RATE_HZ == pytest.approx(0.015, abs=0.006)
+    assert audible[0] / OUTPUT_RATE_HZ == pytest.approx(0.005, abs=0.001)
     assert (mastered.size - audible[-1]) / OUTPUT_RATE_HZ == pytest.approx(0.2, abs=0.006)
 
 
