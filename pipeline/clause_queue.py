@@ -15,6 +15,7 @@ _CLAUSES_AHEAD = 2
 _BITE = 50
 """Characters of a reply that are looked through in one go. `echo` says all of it at once, and a client may have written
 250,000 for it to say."""
+_NO_TIME_S = 0.001
 
 
 class ClauseQueue:
@@ -47,20 +48,26 @@ class ClauseQueue:
         self._ready.extend((*self._splitter.finish(), *calls, None))
         self._more.set()
 
+    def ask_again(self) -> None:
+        """There may be less patience now."""
+        self._more.set()
+
     async def next(self, patience_s: Callable[[], float | None]) -> str | ToolCall | None:
         """The next clause or tool call; None when there is no more.
 
         Args:
-            patience_s: for how long a clause may still take to become complete, None for ever; asked anew whenever
-                something has been written. After that, what there is of it is a clause.
+            patience_s: for how long a clause may still take to become complete, None for ever. After that, what there
+                is of it is a clause. Asked anew whenever something has been written, when the time is up, and on
+                `ask_again`.
         """
         while not self._ready:
             self._more.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(patience_s()):
-                    await self._more.wait()
-                continue
-            if words := self._splitter.hurry():
+            left_s = patience_s()
+            if left_s is None or left_s > _NO_TIME_S:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(left_s):
+                        await self._more.wait()
+            elif words := self._splitter.hurry():
                 self._ready.append(words)
             else:
                 await self._more.wait()

@@ -111,11 +111,11 @@ class ClauseSplitter:
 
     @property
     def has_words(self) -> bool:
-        """Whether there are any in a hurry."""
+        """Whether `hurry` would return any."""
         return self._next_cut(_HURRIED, ended=False) > 0
 
     def hurry(self) -> str:
-        """What there is of a clause that cannot be waited for: some words, as many as go together; often none."""
+        """What there is of a clause that cannot be waited for: a few words that go together, or none."""
         cut = self._next_cut(_HURRIED, ended=False)
         words, self._text = self._text[:cut], self._text[cut:]
         return words

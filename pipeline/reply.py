@@ -25,8 +25,10 @@ log = logging.getLogger(__name__)
 
 _PIECE_S = 0.1
 _CLOSE_ENOUGH_S = 0.001
-_OTHERS_COME_IN = 3.0
+_SPARE = 3.0
 """So many times as long as at its fastest a clause may take to sound while others are being spoken."""
+_LONGEST_LOOK_AHEAD_S = 1.0
+"""A reply goes on with what is not heard, code or a call, for longer than anybody should be kept waiting."""
 _LONGEST_HOLD_S = 5.0
 """Whoever is muted while the reply is held sends no audio any more by which it could be decided what becomes of it."""
 
@@ -109,6 +111,8 @@ class Reply:
         """How soon a clause sounded: the least that was seen, for one may have waited for those of other replies."""
         self._head_start = asyncio.Event()
         """Enough of it has been made for it to be heard."""
+        self._looks_ahead = False
+        """It would have begun, and waits for how it goes on."""
         self._clauses = ClauseQueue(request.language)
         self._pieces: asyncio.Queue[_Piece | None] = asyncio.Queue(
             round(engine.profile.text_to_speech.ahead_s / _PIECE_S)
@@ -183,6 +187,7 @@ class Reply:
         await self._released.wait()
         await self._outbox.put(self._started())
         self._announced.set()
+        self._clauses.ask_again()
 
     async def _tell(self, event: Event) -> None:
         await self._announced.wait()
@@ -212,12 +217,13 @@ class Reply:
         except Exception as error:
             raise _StageError("language_model") from error
         self._clauses.end(calls)
+        self._begin_if_ahead()
 
     async def _make(self) -> None:
         with self._engine.making_reply():
             while (clause := await self._clauses.next(self._patience_s)) is not None:
                 if isinstance(clause, ToolCall):
-                    await self._pieces.put(_Piece(call=clause))
+                    await self._put(_Piece(call=clause))
                     continue
                 if self.request.trace.first_clause_s is None:
                     self.request.trace.first_clause_s = self._sample_clock()
@@ -227,26 +233,40 @@ class Reply:
                     unspoken = await self._speak(clause)
                     self._at_work = "language_model"
                 if unspoken is not None:
-                    await self._pieces.put(_Piece(unspoken))
+                    await self._put(_Piece(unspoken))
         self._head_start.set()
         await self._pieces.put(None)
 
+    async def _put(self, piece: _Piece) -> None:
+        self._begin_if_ahead()
+        await self._pieces.put(piece)
+
     def _begin_if_ahead(self) -> None:
         """Where others are being answered too, it begins with a head start, and when it is known how it goes on."""
+        if self._head_start.is_set():
+            return
         head_start_s = self._engine.head_start_s()
-        if self._made_s > 0 and self._made_s >= head_start_s and (not head_start_s or self._clauses.goes_on):
-            self._head_start.set()
         if self._pieces.full():  # no more can be made than there is room for
-            self._head_start.set()
+            self._begin()
+        elif self._made_s > 0 and self._made_s >= head_start_s:
+            if not head_start_s or self._clauses.goes_on:
+                self._begin()
+            elif not self._looks_ahead:
+                self._looks_ahead = True
+                asyncio.get_running_loop().call_later(_LONGEST_LOOK_AHEAD_S, self._begin)
+
+    def _begin(self) -> None:
+        self._head_start.set()
+        self._clauses.ask_again()
 
     def _patience_s(self) -> float | None:
         """For how long the rest of a clause can be waited for: until it would sound too late to be heard without a gap.
 
         For ever as long as nothing is heard: words in their clause sound better.
         """
-        if not (self._announced.is_set() and self._head_start.is_set()):
+        if not (self._announced.is_set() and self._head_start.is_set() and self._made_s):
             return None
-        return max(0.0, self._made_s - self.playback.played_s - _OTHERS_COME_IN * self._sounds_after_s)
+        return max(0.0, self._made_s - self.playback.played_s - _SPARE * self._sounds_after_s)
 
     async def _speak(self, text: str) -> Clause | None:
         """The text of a clause goes out with its first audio; returned is one in which nothing is audible."""
@@ -267,8 +287,7 @@ class Reply:
                         self._sounds_after_s = min(self._sounds_after_s, self._clock() - asked_s)
                     self._made_s += samples_24k.size / OUTPUT_RATE_HZ
                     clause.made_s += samples_24k.size / OUTPUT_RATE_HZ
-                    self._begin_if_ahead()
-                    await self._pieces.put(_Piece(begins, samples_24k))
+                    await self._put(_Piece(begins, samples_24k))
                     begins = None
         except Exception as error:
             raise _StageError("text_to_speech") from error

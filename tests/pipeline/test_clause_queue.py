@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +14,12 @@ from pipeline.languages import Language
 from pipeline.lm.base import ToolCall
 
 CALL = ToolCall("1", "look_up", "{}")
+
+
+def until(clock: Callable[[], float], patience_s: float | None) -> Callable[[], float | None]:
+    """So much patience from now on."""
+    asked_s = clock()
+    return lambda: None if patience_s is None else asked_s + patience_s - clock()
 
 
 def spoken(
@@ -32,7 +38,7 @@ def spoken(
         began_s, parts = clock(), []
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(write(queue))
-            while (part := await queue.next(lambda: patience_s)) is not None:
+            while (part := await queue.next(until(clock, patience_s))) is not None:
                 parts.append((round(clock() - began_s, 3), part))
         return parts
 
@@ -71,6 +77,22 @@ def test_how_it_goes_on_is_known_with_some_words_or_the_end() -> None:
         return [*known, queue.goes_on]
 
     assert run(main()) == [True, False, False, True, True, False, True]
+
+
+def test_patience_is_asked_for_anew() -> None:
+    """Whoever waits for ever learns that there is a hurry now; and whoever's time is up, that there is more of it."""
+
+    async def main() -> list[float]:
+        queue, loop, at_s = ClauseQueue(Language.EN), asyncio.get_running_loop(), []
+        await queue.write("We are done in the end")
+        began_s, patience_s = loop.time(), [None, 1.0, 2.0, 0.0]
+        loop.call_later(5.0, queue.ask_again)
+        words = await queue.next(lambda: patience_s.pop(0))
+        at_s.append(round(loop.time() - began_s, 3))
+        assert (words, patience_s) == ("We are done ", [])
+        return at_s
+
+    assert run(main()) == [8.0]
 
 
 def test_calls_come_after_the_last_words() -> None:

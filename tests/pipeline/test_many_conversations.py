@@ -83,16 +83,16 @@ def test_whoever_is_alone_does_not_wait_for_a_head_start() -> None:
     assert with_it == without_it
 
 
-def test_a_reply_beside_others_begins_when_it_is_known_how_it_goes_on() -> None:
-    """Its first clause is longer than the head start, and no more of it is written for five seconds."""
+@pytest.mark.parametrize(("silent_s", "later_s"), [(0.3, 0.5), (8.0, 1.0)])
+def test_a_reply_beside_others_begins_when_it_is_known_how_it_goes_on(silent_s: float, later_s: float) -> None:
+    """Its first clause is longer than the head start, and then nothing is written for a while; or for too long."""
 
     def answer(messages: object) -> list[str]:
-        return ["It was dark there and ", *[" "] * 10, "over. And so it goes."]
+        return ["It was dark there and ", *[""] * round(silent_s / 0.1), "over. And so it goes."]
 
-    first, gaps = first_audio_and_gaps(2, Script(reply=answer, thinking_s=0.5))
-    assert gaps == 0
-    (alone,), _ = first_audio_and_gaps(1, Script(reply=answer, thinking_s=0.5))
-    assert min(first) > alone + 4.0
+    first, _ = first_audio_and_gaps(2, Script(reply=answer, thinking_s=0.1))
+    (alone,), _ = first_audio_and_gaps(1, Script(reply=answer, thinking_s=0.1))
+    assert [at_s - alone for at_s in first] == pytest.approx([later_s, later_s], abs=0.15)
 
 
 def test_a_reply_shorter_than_its_head_start_is_heard_when_all_of_it_is_made() -> None:
@@ -143,8 +143,23 @@ def test_clauses_are_complete_where_the_language_model_is_fast_enough() -> None:
         await engine.aclose()
         return [text.text for text in caller.all(ReplyText)]
 
+    assert run(main()) == whole_clauses(SLOWLY)
+
+
+def test_clauses_are_complete_where_nothing_is_spoken() -> None:
+    async def main() -> list[str]:
+        engine = scripted_engine(SLOWLY)
+        async with ScriptedCaller(engine, ConversationSettings(speak=False)) as caller:
+            await caller.take_turn()
+        await engine.aclose()
+        return [text.text for text in caller.all(ReplyText)]
+
+    assert run(main()) == whole_clauses(SLOWLY)
+
+
+def whole_clauses(script: Script) -> list[str]:
     splitter = ClauseSplitter(Language.EN)
-    assert run(main()) == splitter.push(str(SLOWLY.reply([]))) + splitter.finish()
+    return splitter.push(str(script.reply([]))) + splitter.finish()
 
 
 def test_a_reply_as_long_as_a_client_may_write_one_is_not_looked_through_in_one_go(
