@@ -27,7 +27,7 @@ _PIECE_S = 0.1
 _CLOSE_ENOUGH_S = 0.001
 _SPARE = 3.0
 """So many times as long as at its fastest a clause may take to sound while others are being spoken."""
-_LONGEST_LOOK_AHEAD_S = 1.0
+_LONGEST_LOOK_AHEAD_S = 0.5
 """A reply goes on with what is not heard, code or a call, for longer than anybody should be kept waiting."""
 _LONGEST_HOLD_S = 5.0
 """Whoever is muted while the reply is held sends no audio any more by which it could be decided what becomes of it."""
