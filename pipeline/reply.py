@@ -28,7 +28,7 @@ _CLOSE_ENOUGH_S = 0.001
 _SPARE = 3.0
 """So many times as long as at its fastest a clause may take to sound while others are being spoken."""
 _LONGEST_LOOK_AHEAD_S = 0.5
-"""A reply goes on with what is not heard, code or a call, for longer than anybody should be kept waiting."""
+"""No longer: what is being written may be code or a call, of which nothing is heard."""
 _LONGEST_HOLD_S = 5.0
 """Whoever is muted while the reply is held sends no audio any more by which it could be decided what becomes of it."""
 
@@ -234,7 +234,7 @@ class Reply:
                     self._at_work = "language_model"
                 if unspoken is not None:
                     await self._put(_Piece(unspoken))
-        self._head_start.set()
+        self._begin()
         await self._pieces.put(None)
 
     async def _put(self, piece: _Piece) -> None:
