@@ -12,8 +12,9 @@ from pipeline.history import History
 from pipeline.languages import TRAITS, Language
 from pipeline.listening import Turn
 from pipeline.lm.base import Message
+from pipeline.making import ReplyRequest
 from pipeline.outbox import Outbox
-from pipeline.reply import Reply, ReplyRequest
+from pipeline.reply import Reply
 from pipeline.settings import ConversationSettings
 
 

@@ -137,6 +137,15 @@ def test_a_language_model_that_writes_no_slower_than_it_is_heard_leaves_no_gap(m
     assert first_audio_and_gaps(1, SLOWLY)[1] > 0  # so it would be if clauses had to be complete
 
 
+def test_a_reply_that_was_made_ahead_and_is_released_while_nothing_is_written_leaves_no_gap() -> None:
+    """Some words of its second clause were there before: nothing else tells that they cannot be waited for any more."""
+
+    def answer(messages: object) -> list[str]:
+        return ["I assure everybody of certain reasons and differently ", *[""] * 70, "of others."]
+
+    assert first_audio_and_gaps(1, Script(reply=answer, thinking_s=0.02, speaking_s=0.02))[1] == 0
+
+
 def test_clauses_are_complete_where_the_language_model_is_fast_enough() -> None:
     async def main() -> list[str]:
         engine = scripted_engine(replace(SLOWLY, thinking_s=0.05))
