@@ -6,7 +6,7 @@ A turn takes `speech_s + reply_s + rest_s`. Meanwhile each worker is at work for
     speech-to-text   pauses x one transcription of the speech; drafts give way to everybody, and count nothing
     language-model   pauses x one whole reply, for a reply is begun on a guess in every pause, and the question whether
                      a sentence has ended, divided by its slots
-    text-to-speech   reply_s x what a second of sound takes
+    text-to-speech   reply_s x what a second of sound takes where as many clauses as can be are made at once
     processor        the processor time of all this and of the voice activity, divided by the cores
 
     conversations = max(1, floor(min over workers of share / duty))

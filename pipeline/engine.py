@@ -60,8 +60,11 @@ class Engine:
     def __init__(self, models: Models, profile: Profile, workers: Workers | None = None) -> None:
         self.profile = profile
         self._models = models
-        self._workers = workers or Workers(replies_at_once=profile.replies_at_once)
+        self._workers = workers or Workers(
+            replies_at_once=profile.replies_at_once, clauses_at_once=profile.clauses_at_once
+        )
         self._replies = 0
+        self._transcriptions = 0
 
     @classmethod
     async def load(
@@ -141,6 +144,7 @@ class Engine:
         Raises:
             Stopped: it gave way.
         """
+        self._transcriptions += 1
         return await self._workers.hearing.run(
             lambda stop: self._models.speech_to_text.transcribe(samples_16k, languages, draft=draft, stop=stop),
             deadline_s=deadline_s,
@@ -174,18 +178,23 @@ class Engine:
         )
 
     @contextmanager
-    def making_reply(self) -> Iterator[None]:
-        """Around the making of a reply: by this is known how many there are at once."""
+    def making_reply(self) -> Iterator[Callable[[], float]]:
+        """Around the making of a reply. Yields what tells, at any time, how much of it to make before it is heard, in
+        seconds, so that it does not run dry: nothing for whoever is alone.
+        """
         self._replies += 1
+        transcriptions = self._transcriptions
+
+        def head_start_s() -> float:
+            # What is transcribed after the turn that is answered is somebody else's.
+            others = self._replies - 1 or int(self._transcriptions > transcriptions)
+            speech = self.profile.text_to_speech
+            return min(speech.most_head_start_s, speech.head_start_s * others)
+
         try:
-            yield
+            yield head_start_s
         finally:
             self._replies -= 1
-
-    def head_start_s(self) -> float:
-        """How much of a reply to make before it is heard, so that it does not run dry while as many are being made."""
-        speech = self.profile.text_to_speech
-        return min(speech.most_head_start_s, speech.head_start_s * (self._replies - 1))
 
     def count_tokens(self, text: str, language: Language) -> int:
         return self._models.language_models[language].count_tokens(text)

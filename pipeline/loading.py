@@ -85,7 +85,7 @@ async def load_models(profile: Profile, store: WeightStore, on_loading: Callable
         slots=profile.replies_at_once,
         niceness=_LANGUAGE_MODEL_NICENESS,
     )
-    speaking = process("text-to-speech", "text_to_speech", load_text_to_speech)
+    speaking = process("text-to-speech", "text_to_speech", load_text_to_speech, slots=profile.clauses_at_once)
     # Where `echo` alone answers, there is nothing to start for the language model.
     processes = tuple(one for one in (turns, hearing, thinking, speaking) if one.models)
     try:

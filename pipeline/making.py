@@ -86,6 +86,7 @@ class Making:
         self._made_s = 0.0
         self._sounds_after_s = math.inf
         """How soon a clause sounded: the least that was seen, for one may have waited for those of other replies."""
+        self._head_start_s: Callable[[], float]
         self._head_start = asyncio.Event()
         """Enough of it has been made for it to be heard."""
         self._looks_ahead = False
@@ -158,7 +159,7 @@ class Making:
         Raises:
             StageError: the synthesiser failed.
         """
-        with self._engine.making_reply():
+        with self._engine.making_reply() as self._head_start_s:
             while (clause := await self._clauses.next(self._patience_s)) is not None:
                 if isinstance(clause, ToolCall):
                     await self._put(Piece(call=clause))
@@ -183,7 +184,7 @@ class Making:
         """Where others are being answered too, it begins with a head start, and when it is known how it goes on."""
         if self._head_start.is_set():
             return
-        head_start_s = self._engine.head_start_s()
+        head_start_s = self._head_start_s()
         if self._pieces.full():  # no more can be made than there is room for
             self._begin()
         elif self._made_s > 0 and self._made_s >= head_start_s:
@@ -214,7 +215,7 @@ class Making:
         asked_s = self._clock()
         due_s = asked_s + self._made_s - self._playback.played_s
         if not self._head_start.is_set():
-            due_s += self._engine.head_start_s()  # a later begin is a lesser evil than a gap in what others hear
+            due_s += self._head_start_s()  # a later begin is a lesser evil than a gap in what others hear
         try:
             spoken = self._engine.speak(text, request.language, request.voice, request.speed, deadline_s=due_s)
             async with aclosing(spoken):

@@ -30,7 +30,8 @@ async def measure(engine: Engine) -> Capacity:
     the machine may be at something else. Takes a few seconds.
     """
     load = engine.profile.load
-    sound_24k, speaking = await _timed(engine, lambda: _speak(engine))
+    sounds_24k, speaking = await _timed(engine, lambda: _speak(engine))
+    sound_24k = np.concatenate(sounds_24k)
     sound_16k = StreamResampler(OUTPUT_RATE_HZ, INPUT_RATE_HZ).push(sound_24k, last=True)
     speech = np.resize(sound_16k, round(load.speech_s * INPUT_RATE_HZ))
     _, hearing = await _timed(engine, lambda: engine.transcribe(speech, dict.fromkeys(Language, 1.0), deadline_s=0.0))
@@ -75,9 +76,14 @@ async def _timed(engine: Engine, work: Callable[[], Awaitable[T]]) -> tuple[T, _
     return result, min(costs, key=lambda cost: cost.busy_s)
 
 
-async def _speak(engine: Engine) -> FloatArray:
+async def _speak(engine: Engine) -> list[FloatArray]:
+    """As many clauses as are spoken at once: for each, the synthesiser is busy for so much less."""
     voice = engine.voice(Language.EN, None)
-    return np.concatenate(await _all(engine.speak(_SAID, Language.EN, voice, 1.0, deadline_s=0.0)))
+
+    async def clause() -> FloatArray:
+        return np.concatenate(await _all(engine.speak(_SAID, Language.EN, voice, 1.0, deadline_s=0.0)))
+
+    return await asyncio.gather(*(clause() for _ in range(engine.profile.clauses_at_once)))
 
 
 async def _think(engine: Engine) -> None:

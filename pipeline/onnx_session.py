@@ -16,7 +16,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 class OnnxSession:
-    """One model. `run` may be called from one thread at a time."""
+    """One model. `run` may be called from several threads at once."""
 
     def __init__(self, model: Path | bytes, *, threads: int) -> None:
         options = onnxruntime.SessionOptions()

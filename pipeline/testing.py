@@ -291,7 +291,11 @@ def scripted_engine(
         text_to_speech=dict.fromkeys(Language, _ScriptedTextToSpeech(script)),
     )
     profile = profile or load_profile("embedded")
-    workers = Workers(runner or (lambda name, slots: OnTheLoop(script.pace)), replies_at_once=profile.replies_at_once)
+    workers = Workers(
+        runner or (lambda name, slots: OnTheLoop(script.pace)),
+        replies_at_once=profile.replies_at_once,
+        clauses_at_once=profile.clauses_at_once,
+    )
     return Engine(models, profile, workers)
 
 

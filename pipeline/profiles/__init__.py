@@ -124,6 +124,12 @@ class Profile:
         at_once = [settings.replies_at_once for settings in self.of_stage("language_model").values()]
         return min((most for most in at_once if most is not None), default=1)
 
+    @property
+    def clauses_at_once(self) -> int:
+        """How many clauses are spoken at once: as many as every synthesiser of the profile takes."""
+        at_once = [settings.clauses_at_once for settings in self.of_stage("text_to_speech").values()]
+        return min((most for most in at_once if most is not None), default=1)
+
     def described(self, name: str) -> str:
         """An engine for reports, with its model."""
         model = self.engines[name].described

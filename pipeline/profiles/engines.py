@@ -80,6 +80,11 @@ class EngineSettings:
         return getattr(self, "conversations", None)
 
     @property
+    def clauses_at_once(self) -> int | None:
+        """That a synthesiser speaks; None where it does not matter how many."""
+        return getattr(self, "clauses", 1)
+
+    @property
     def described(self) -> str:
         """For reports: the model, if there are several."""
         return self.source.model if self.source else ""
@@ -242,6 +247,7 @@ class Kokoro(EngineSettings):
 
     model: str
     threads: int
+    clauses: int
 
     stage = "text_to_speech"
     packages = ("espeakng_loader", "misaki", "onnx", "onnxruntime", "pyopenjtalk")
@@ -271,6 +277,11 @@ class TorchKokoro(EngineSettings):
 class Espeak(EngineSettings):
     stage = "text_to_speech"
     packages = ("espeakng_loader",)
+
+    @property
+    def clauses_at_once(self) -> None:
+        """One after the other, in no time."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)

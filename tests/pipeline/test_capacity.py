@@ -49,8 +49,8 @@ def test_a_typical_turn_is_measured() -> None:
     assert found.duties["speech-to-text"] == pytest.approx(2 * 0.6 / 10)
     assert found.duties["end-of-turn"] == pytest.approx(2 * 0.1 / 10)
     assert found.duties["language-model"] == pytest.approx(2 * (0.9 + 0.3) / 10 / 4)
-    # 42 characters are 2.1 s of scripted sound, made in 0.5 s.
-    assert found.duties["text-to-speech"] == pytest.approx(0.5 * 5.0 / 2.1 / 10)
+    # 42 characters are 2.1 s of scripted sound, made in 0.5 s, twice at once.
+    assert found.duties["text-to-speech"] == pytest.approx(0.5 / 2 * 5.0 / 2.1 / 10)
     assert found.duties[PROCESSOR] > 0.0
     assert (found.conversations, found.limited_by) == (4, "speech-to-text")
 

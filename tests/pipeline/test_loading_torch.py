@@ -46,6 +46,7 @@ cuda_graphs = true
 kind = "kokoro"
 model = "kokoro"
 threads = 1
+clauses = 1
 
 [engines.mms-tts-kor]
 kind = "vits"

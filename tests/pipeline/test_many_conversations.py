@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from harness.virtual_time import run
@@ -54,8 +55,8 @@ def first_audio_and_gaps(
     return first, gaps
 
 
-def slow_synthesis(sounding_s: float = 0.03) -> Script:
-    """Alone it is more than three times as fast as it is heard, and not fast enough for four."""
+def slow_synthesis(sounding_s: float = 0.06) -> Script:
+    """Of two clauses at once each is made faster than it is heard; but it is not fast enough for four."""
     words = "One two three four five six seven eight nine ten. " * 2
     return Script(reply=lambda messages: words, sounding_s=sounding_s)
 
@@ -67,14 +68,14 @@ def test_replies_that_are_made_side_by_side_have_a_head_start_and_no_gaps() -> N
     first, gaps = first_audio_and_gaps(4, slow_synthesis())
     assert gaps == 0
     (alone,), _ = first_audio_and_gaps(1, slow_synthesis())
-    assert max(first) - alone < 4 * 0.03 * (10 * 3 * PROFILE.text_to_speech.head_start_s + 1)
+    assert max(first) - alone < 4 / 2 * 0.06 * (10 * 3 * PROFILE.text_to_speech.head_start_s + 1)
 
 
 @pytest.mark.parametrize("apart_s", [0.2, 0.3])
 def test_a_reply_that_is_heard_does_not_run_dry_for_those_that_are_not_yet(apart_s: float) -> None:
     enough = replace(PROFILE.text_to_speech, head_start_s=0.35)  # for synthesis that is as slow as this
     profile = replace(PROFILE, text_to_speech=enough)
-    _, gaps = first_audio_and_gaps(4, slow_synthesis(0.032), profile, apart_s=apart_s)
+    _, gaps = first_audio_and_gaps(4, slow_synthesis(0.064), profile, apart_s=apart_s)
     assert gaps == 0
 
 
@@ -83,6 +84,23 @@ def test_whoever_is_alone_does_not_wait_for_a_head_start() -> None:
     with_it, _ = first_audio_and_gaps(1, slow_synthesis())
     without_it, _ = first_audio_and_gaps(1, slow_synthesis(), replace(PROFILE, text_to_speech=speech))
     assert with_it == without_it
+
+
+def test_whoever_is_answered_while_others_are_heard_or_answered_has_a_head_start() -> None:
+    speech = PROFILE.text_to_speech
+
+    async def main() -> list[float]:
+        engine = scripted_engine(Script())
+        with engine.making_reply() as head_start_s:
+            told = [head_start_s()]
+            await engine.transcribe(np.zeros(16_000, np.float32), {Language.EN: 1.0}, deadline_s=0.0)
+            told.append(head_start_s())  # of whom else, if not of the caller who waits
+            with engine.making_reply() as another_s, engine.making_reply():
+                told += [head_start_s(), another_s()]
+        await engine.aclose()
+        return told
+
+    assert run(main()) == pytest.approx([0.0, *[speech.head_start_s * others for others in (1, 2, 2)]])
 
 
 @pytest.mark.parametrize(("silent_s", "later_s"), [(0.1, 0.3), (8.0, 0.5)])

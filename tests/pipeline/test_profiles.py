@@ -36,6 +36,13 @@ def test_as_many_replies_are_written_at_once_as_every_language_model_takes(tmp_p
     assert load_profile(own(tmp_path, f"{two}[language_model.engines]\n{spoken}")).replies_at_once == 4
 
 
+def test_as_many_clauses_are_spoken_at_once_as_every_synthesiser_takes(tmp_path: Path) -> None:
+    at_once = {name: load_profile(name).clauses_at_once for name in profile_names()}
+    assert at_once == {"embedded": 2, "l4": 1, "l4-small": 1, "openai-lm": 2}
+    torch = '[engines.kokoro]\nkind = "torch-kokoro"\nmodel = "kokoro"\ndevice = "cpu"'
+    assert load_profile(own(tmp_path, f'based_on = "embedded"\n{torch}')).clauses_at_once == 1
+
+
 def test_an_unknown_profile_is_named_with_the_choices() -> None:
     with pytest.raises(ProfileError, match=r"'l5'.*embedded"):
         load_profile("l5")
@@ -77,7 +84,7 @@ def test_a_profile_of_ones_own_says_only_what_is_different(tmp_path: Path) -> No
             "one of cpu, cuda",
         ),
         (
-            'based_on = "embedded"\n[engines.kokoro]\nkind = "kokoro"\nmodel = "kokoro"\nthreads = 1.5',
+            'based_on = "embedded"\n[engines.kokoro]\nkind = "kokoro"\nmodel = "kokoro"\nclauses = 2\nthreads = 1.5',
             "it must be a int",
         ),
     ],

@@ -13,7 +13,10 @@ Plan: TypeAlias = Any
 
 
 class Network(Protocol):
-    """Called from one thread at a time. Both methods raise `Stopped` when they are told to stop."""
+    """Called from as many threads at once as clauses are spoken at once.
+
+    Both methods raise `Stopped` when they are told to stop.
+    """
 
     def plan(self, inputs: Arrays, stop: Stop) -> tuple[Plan, int]:
         """What is to be said of a whole clause, and in how many steps. `inputs` are those of `model_inputs`."""

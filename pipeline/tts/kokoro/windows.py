@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 
-# In steps of the plan, of 12.5 ms.
-_FIRST = 32
-_LATER = 64
-"""With twice this the generator has a tenth less to do, for it sees fewer steps twice; but another reply that is about
-to run dry waits twice as long for its turn."""
+_SIZES = (24, 40, 64)
+"""Of the first, the second, and all later ones, in steps of the plan, of 12.5 ms. With twice the last the generator has
+a tenth less to do, for it sees fewer steps twice; but another reply that is about to run dry waits twice as long."""
 _SMALLEST = 24
 """What would be left over for a last stretch belongs to the one before it, if it is shorter than this."""
 _NEIGHBOURS = 8
@@ -28,10 +27,12 @@ class Window:
 
 def windows(steps: int) -> Iterator[Window]:
     """All of a plan's steps, one stretch after the other."""
-    first, size = 0, _FIRST
-    while first < steps:
+    first = 0
+    for size in chain(_SIZES, repeat(_SIZES[-1])):
+        if first >= steps:
+            return
         last = first + size
         if steps - last < _SMALLEST:
             last = steps
         yield Window(first, last, max(0, first - _NEIGHBOURS), min(steps, last + _NEIGHBOURS))
-        first, size = last, _LATER
+        first = last

@@ -129,7 +129,7 @@ def _openai(folder: Path) -> Iterator[Thinking]:
 
 @contextmanager
 def _kokoro(folder: Path) -> Iterator[Speaking]:
-    yield _spoken(engines.Kokoro("kokoro", 2))
+    yield _spoken(engines.Kokoro("kokoro", threads=2, clauses=1))
 
 
 @contextmanager
