@@ -184,10 +184,9 @@ class Making:
         """Where others are being answered too, it begins with a head start, and when it is known how it goes on."""
         if self._head_start.is_set():
             return
-        head_start_s = self._head_start_s()
         if self._pieces.full():  # no more can be made than there is room for
             self._begin()
-        elif self._made_s > 0 and self._made_s >= head_start_s:
+        elif self._made_s > 0 and self._made_s >= (head_start_s := self._head_start_s()):
             if not head_start_s or self._clauses.goes_on:
                 self._begin()
             elif not self._looks_ahead:

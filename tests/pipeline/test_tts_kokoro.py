@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def test_a_sentence_can_be_played(kokoro: Kokoro, language: Language) -> None:
     assert np.max(np.abs(np.diff(speech))) < 0.9
     assert np.flatnonzero(np.abs(speech) > 0.01)[0] < 0.06 * OUTPUT_RATE_HZ
     assert max(abs(speech[0]), abs(speech[-1])) < 1e-3
+
+
+@pytest.mark.models
+def test_clauses_that_are_spoken_at_once_sound_as_they_do_alone(kokoro: Kokoro) -> None:
+    alone = [spoken(kokoro, sentence, language) for language, sentence in SENTENCES.items()]
+    with ThreadPoolExecutor(2) as threads:
+        at_once = list(threads.map(partial(spoken, kokoro), SENTENCES.values(), SENTENCES))
+    for one, same in zip(alone, at_once, strict=True):
+        np.testing.assert_array_equal(one, same)
 
 
 @pytest.mark.models
