@@ -39,6 +39,18 @@ def test_each_verdict(ratio: float | None, accepted: float | None, verdict: str)
     assert (found.verdict in ALARMS) == (verdict not in ("as accepted", "faster"))
 
 
+@pytest.mark.parametrize(("all_of_them", "one", "slower"), [(1.0, 1.7, True), (1.2, 1.9, False), (1.2, 2.0, True)])
+def test_what_most_take_longer_is_the_machines(all_of_them: float, one: float, slower: bool) -> None:
+    accepted = dict.fromkeys("abcdefghijkl", 1.0)
+    found = dict.fromkeys(accepted, all_of_them) | {"a": one}
+    assert [path.name for path in compare(found, accepted) if path.verdict == "slower"] == (["a"] if slower else [])
+
+
+def test_everything_twice_as_slow_is_not_the_machines() -> None:
+    accepted = dict.fromkeys("abcdefghijkl", 1.0)
+    assert {path.verdict for path in compare(dict.fromkeys(accepted, 2.1), accepted)} == {"slower"}
+
+
 def test_a_ratio_is_of_the_fastest_round_and_the_loop_around_it(tmp_path: Path) -> None:
     timings = tmp_path / "timings.json"
     one = {"name": "test_a[en]", "stats": {"min": 0.006, "mean": 9.0}, "extra_info": {"calibration_s": 0.012}}
