@@ -40,8 +40,8 @@ def micro(accept: bool, only: str | None) -> None:
 
     Each is timed in loops of a fixed piece of work around it, so that the speed of the machine divides out, and by the
     processor's clock, so that what else runs on it does; what most of them take longer, up to a quarter, is the
-    machine's. Exit code 1: something takes 1.6 times as long as accepted, or
-    has not been accepted yet. A change that is meant to be slower is accepted by --accept, and the file committed.
+    machine's. Exit code 1: something takes 1.6 times as long as accepted, or has not been accepted yet. A change that
+    is meant to be slower is accepted by --accept, and the file committed.
     """
     runs = [measure(BENCHMARKS, only) for _ in range(RUNS_TO_ACCEPT if accept else 1)]
     found = {name: median(run[name] for run in runs) for name in runs[0]}

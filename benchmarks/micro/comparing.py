@@ -41,7 +41,7 @@ class Comparison:
     """`ratio` and `accepted` are in calibration loops; None where there is none.
 
     Attributes:
-        machine: how many times as long as accepted everything takes.
+        machine: how many times as long as accepted most of them take, as far as that is taken for the machine's.
     """
 
     name: str
