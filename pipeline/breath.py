@@ -144,18 +144,28 @@ def japanese_gap(text: str, at: int) -> Gap:
     return Gap.PHRASE if before in _PARTICLES else Gap.WORD
 
 
+def load_words() -> None:
+    """The dictionary that Chinese needs takes a second to load: not while somebody waits for a clause."""
+    _chinese_words("")
+
+
 def chinese_gaps(text: str) -> dict[int, Gap]:
     """How well a breath fits at each of the boundaries between the words of `text`."""
-    # Comes with the engines, and only Chinese needs it.
-    from pipeline.chinese_words import chinese_words
-
     gaps, at, before = {}, 0, ""
-    for word in chinese_words().lcut(text):
+    for word in _chinese_words(text):
         if before and not _goes_together(before, word):
             gaps[at] = Gap.PHRASE if word in _PHRASES[Language.ZH] else Gap.WORD
         at += len(word)
         before = word
     return gaps
+
+
+def _chinese_words(text: str) -> list[str]:
+    # Comes with the engines, and only Chinese needs it.
+    from pipeline.chinese_words import chinese_words
+
+    words: list[str] = chinese_words().lcut(text)
+    return words
 
 
 def _goes_together(before: str, word: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Self
 import numpy as np
 
 from pipeline.audio import INPUT_RATE_HZ, OUTPUT_RATE_HZ, FloatArray
+from pipeline.breath import load_words
 from pipeline.languages import Language
 from pipeline.lm.base import NO_TOOLS, Message, Piece, Toolbox
 from pipeline.loading import Models, load_models
@@ -89,7 +90,9 @@ class Engine:
         return engine
 
     async def _warm_up(self) -> None:
-        """The first call of a model costs more than any other; no caller is to pay for it."""
+        """The first call of a model costs more than any other, and so does the first clause; no caller is to pay for
+        it."""
+        await asyncio.to_thread(load_words)
         second = np.zeros(INPUT_RATE_HZ, dtype=np.float32)
         self.voice_activity().probability(second[:512])
         await self.completeness(second)

@@ -332,9 +332,7 @@ def engine_settings(name: str, table: Mapping[str, Any]) -> EngineSettings:
     hints = get_type_hints(kind)
     for setting, value in values.items():
         if not _fits(value, hints[setting]):
-            choices = ", ".join(get_args(hints[setting])) if get_origin(hints[setting]) is Literal else ""
-            needed = f"one of {choices}" if choices else f"a {getattr(hints[setting], '__name__', 'table')}"
-            raise SettingsError(f"[engines.{name}] {setting} = {value!r}: it must be {needed}")
+            raise SettingsError(f"[engines.{name}] {setting} = {value!r}: it must be {_needed(hints[setting])}")
     return kind(**values)
 
 
@@ -343,6 +341,14 @@ def _fits(value: Any, hint: Any) -> bool:
         return value in get_args(hint)
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is int:  # of threads, conversations, tokens: none at all would be no engine
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 1
     return isinstance(value, get_origin(hint) or hint)
+
+
+def _needed(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(get_args(hint))}"
+    return {bool: "true or false", float: "a number", int: "a whole number, 1 at least", str: "text"}.get(
+        hint, "a table"
+    )

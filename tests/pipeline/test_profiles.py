@@ -85,7 +85,15 @@ def test_a_profile_of_ones_own_says_only_what_is_different(tmp_path: Path) -> No
         ),
         (
             'based_on = "embedded"\n[engines.kokoro]\nkind = "kokoro"\nmodel = "kokoro"\nclauses = 2\nthreads = 1.5',
-            "it must be a int",
+            "threads = 1.5: it must be a whole number, 1 at least",
+        ),
+        (
+            'based_on = "embedded"\n[engines.kokoro]\nkind = "kokoro"\nmodel = "kokoro"\nclauses = 0\nthreads = 1',
+            "clauses = 0: it must be a whole number, 1 at least",
+        ),
+        (
+            'based_on = "embedded"\n[engines.kokoro]\nkind = "kokoro"\nmodel = 3\nclauses = 1\nthreads = 1',
+            "model = 3: it must be text",
         ),
     ],
 )
