@@ -73,7 +73,7 @@ def test_a_draft_changes_nothing_of_what_is_written(text: list[int], draft: list
     alone, single = write(text, [], most)
     assert with_draft == alone
     assert len(runs) <= len(single)
-    assert with_draft.tokens == text[:most]
+    assert with_draft.tokens == text[: len(with_draft.tokens)]
     assert len(with_draft.ends) == len(with_draft.tokens) + 1
 
 
@@ -98,3 +98,26 @@ def test_of_a_draft_that_begins_wrongly_little_is_read_for_nothing() -> None:
     text = list(range(20))
     _, runs = write(text, [60 + place for place in range(50)])
     assert sum(runs) <= len(PROMPT) + 32 + len(text)
+
+
+@given(st.lists(st.integers(0, 90), min_size=2, max_size=25, unique=True), st.integers(1, 29))
+def test_a_text_is_written_once_where_the_model_writes_it_over_and_over(once: list[int], drafted: int) -> None:
+    over_and_over = (once * MOST)[:MOST]
+    decoded, runs = write(over_and_over, [])
+    assert decoded.tokens == once
+    assert len(decoded.ends) == len(once) + 1
+    assert len(runs) <= 1 + max(MOST // 2, len(once) + 12)
+    assert write(over_and_over, over_and_over[:drafted])[0] == decoded
+
+
+def test_what_is_said_twice_in_as_long_as_that_takes_is_written_twice() -> None:
+    twice = [*range(20)] * 2
+    assert write(twice, [], most=2 * len(twice) + 1)[0].tokens == twice
+    assert write(twice, [], most=2 * len(twice))[0].tokens == twice[:20]
+
+
+@given(texts, st.integers(1, MOST))
+def test_nothing_but_what_is_written_again_is_left_out(text: list[int], most: int) -> None:
+    written = write(text, [], most)[0].tokens
+    left_out = text[len(written) : most]
+    assert left_out[:12] in ([], text[:12])

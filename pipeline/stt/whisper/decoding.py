@@ -21,6 +21,8 @@ _AGAIN = 4
 """Where a draft may be right again: twice as many follow if these are right."""
 _SHIFT = 8
 """By so many tokens may a word be longer or shorter than the draft has it."""
+_OVER_AGAIN = 12
+"""Tokens as at the beginning of the text, by which it is taken for the same once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Decoded:
     Attributes:
         tokens: without the end of the text.
         ends: before each token, and after the last: the probability that a sentence ends there.
-        log_probability: the mean over the tokens and the end.
+        log_probability: the mean over the tokens and the end, if the model wrote that.
     """
 
     tokens: list[int]
@@ -63,6 +65,12 @@ class _Draft:
         self._place = place + 1
 
 
+def _starts_over(tokens: Sequence[int]) -> int:
+    """Where the text begins once more; 0 if it does not."""
+    places = range(1, len(tokens) - _OVER_AGAIN + 1)
+    return next((place for place in places if tokens[place : place + _OVER_AGAIN] == tokens[:_OVER_AGAIN]), 0)
+
+
 class Decoder:
     def __init__(self, network: Network, end_of_text: int) -> None:
         self._network = network
@@ -72,6 +80,9 @@ class Decoder:
         self, heard: Heard, prompt: Sequence[int], draft: Sequence[int], most: int, stop: Stop
     ) -> tuple[Decoded, FloatArray]:
         """Write at most `most` tokens after `prompt`: the same ones, whatever the draft.
+
+        The model may not notice that the audio is over, and write all of it again. What is written once is right then,
+        as good as what a longer window yields. Who has said so much twice needs longer for it than half of `most`.
 
         Returns what was written, and the log probabilities of the named tokens after the first token of `prompt`:
         float32, shape (names,).
@@ -96,6 +107,8 @@ class Decoder:
             tokens += ahead[:agreed]
             ends += [float(end) for end in told.ends[begin : begin + agreed + 1]]
             logs += [float(log) for log in told.log_probability[begin : begin + agreed + 1]]
+            if len(tokens) >= most / 2 and (whole := _starts_over(tokens)):
+                return Decoded(tokens[:whole], ends[: whole + 1], float(np.mean(logs[:whole]))), named
             written = likeliest[agreed]
             if written == self._end_of_text or len(tokens) >= most:
                 return Decoded(tokens, ends, float(np.mean(logs))), named
