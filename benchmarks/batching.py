@@ -1,4 +1,4 @@
-"""`batching`: what the work of several conversations takes in one run of a model, against a run for each.
+"""`batching`: what the work of several conversations takes together, against one after the other.
 
 Where the gain is 1 there is none, and who is put together only waits for the last. What was decided by it is in
 `docs/performance.md`.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 import numpy as np
@@ -18,10 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.callers import progress
+from pipeline.languages import Language
 from pipeline.lm.base import Message
-from pipeline.loading import load_language_model
+from pipeline.loading import load_language_model, load_text_to_speech
 from pipeline.onnx_session import OnnxSession
 from pipeline.profiles import load_profile
+from pipeline.profiles.engines import Kokoro
 from pipeline.stopping import Stop
 from pipeline.stt.whisper.onnx_network import OnnxNetwork
 from pipeline.vad import FRAME_SAMPLES
@@ -30,6 +32,7 @@ from pipeline.weights import WeightStore
 TOGETHER = (1, 2, 4, 8)
 RUNS = 15
 REPLY_TOKENS = 48
+CLAUSE = "The train to the coast leaves at half past nine."
 _RATE_HZ = np.array(16_000, dtype=np.int64)
 
 
@@ -56,7 +59,8 @@ def batching() -> None:
     """The models of the embedded default: time for each of 1, 2, 4 and 8 conversations that are served together.
 
     Whisper's encoder is given longer windows for more conversations, and its decoder more tokens of one text: both read
-    their weights once for all of them, as a batch would. Takes about a minute and a half.
+    their weights once for all of them, as a batch would. Kokoro makes a run for each clause, all of them at the same
+    time. Takes about two and a half minutes.
     """
     table = Table("", *(f"{together} together" for together in TOGETHER), "gain at best", title="For each conversation")
     with progress() as bar:
@@ -106,10 +110,27 @@ def _models() -> Iterator[Model]:
     messages = [Message("user", "Tell me a long story about a fox and a hen.")]
 
     def reply(together: int) -> None:
-        def one(_: int) -> None:
-            deque(language_model.reply(messages, max_tokens=REPLY_TOKENS, stop=Stop()), maxlen=0)
-
-        with ThreadPoolExecutor(together) as pool:
-            list(pool.map(one, range(together)))
+        _at_once(together, lambda: language_model.reply(messages, max_tokens=REPLY_TOKENS, stop=Stop()))
 
     yield Model(f"language model: {REPLY_TOKENS} tokens, 4 at once", reply, 3)
+
+    for threads in (1, 2):
+        yield _synthesis(threads, store)
+
+
+def _synthesis(threads: int, store: WeightStore) -> Model:
+    settings = load_profile("embedded").engines["kokoro"]
+    assert isinstance(settings, Kokoro)
+    synthesiser = load_text_to_speech(replace(settings, threads=threads), store)
+    voice = synthesiser.voices[Language.EN][0]
+
+    def speak(together: int) -> None:
+        _at_once(together, lambda: synthesiser.speak(CLAUSE, Language.EN, voice, speed=1.0, stop=Stop()))
+
+    return Model(f"text to speech: a clause of 3 s, threads for each: {threads}", speak, 3)
+
+
+def _at_once(together: int, pieces: Callable[[], Iterable[object]]) -> None:
+    """What so many conversations ask for at the same moment, to the end."""
+    with ThreadPoolExecutor(together) as pool:
+        list(pool.map(lambda _: deque(pieces(), maxlen=0), range(together)))
