@@ -68,17 +68,19 @@ def test_without_a_key_none_is_sent() -> None:
 
 
 def test_pieces_come_while_the_server_still_writes() -> None:
+    heard = threading.Event()
+
     def answer(handler: Handler, request: dict[str, Any]) -> None:
         handler.begin()
         handler.delta({"content": "It"})
-        handler.chat.gate.clear()  # the next one waits until the first was heard
+        heard.wait()
         handler.delta({"content": " rains."}, "stop")
         handler.done()
 
     with chat_server(answer) as server:
         told = model(server.address).reply(QUESTION, max_tokens=9, stop=Stop())
         assert next(told) == "It"
-        server.gate.set()
+        heard.set()
         assert list(told) == [" rains."]
 
 
@@ -105,8 +107,7 @@ def test_what_comes_after_the_end_is_not_waited_for() -> None:
         handler.begin()
         handler.delta({"content": "Well."}, "stop")
         handler.done()
-        handler.chat.gate.clear()
-        handler.chat.gate.wait()
+        handler.chat.closing.wait()
 
     with chat_server(answer) as server:
         assert pieces(model(server.address)) == ["Well."]
@@ -218,8 +219,7 @@ def test_a_server_that_stalls() -> None:
     def answer(handler: Handler, request: dict[str, Any]) -> None:
         handler.begin()
         handler.delta({"content": "It"})
-        handler.chat.gate.clear()
-        handler.chat.gate.wait()
+        handler.chat.closing.wait()
 
     assert "sent nothing for 0.3 s" in failure(answer, stall_s=0.3)
 

@@ -17,15 +17,14 @@ class ChatServer:
     requests: as they came, with the path and the headers.
     left: set when a client has gone before its answer was whole.
     written: how many pieces were sent, in all answers.
-    gate: a piece is only sent while it is set.
+    closing: set at the end, for an answer that waits until then.
     """
 
     def __init__(self, answer: Callable[[Handler, dict[str, Any]], None]) -> None:
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
         self.left = threading.Event()
         self.written = 0
-        self.gate = threading.Event()
-        self.gate.set()
+        self.closing = threading.Event()
         self.answer = answer
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._http.daemon_threads = True
@@ -37,7 +36,7 @@ class ChatServer:
         return f"http://127.0.0.1:{self._http.server_port}/v1"
 
     def close(self) -> None:
-        self.gate.set()
+        self.closing.set()
         self._http.shutdown()
         self._http.server_close()
 
@@ -75,7 +74,6 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def event(self, value: Any) -> None:
-        self.chat.gate.wait()
         self.send(f"data: {json.dumps(value, ensure_ascii=False)}\n\n")
         self.chat.written += 1
 
