@@ -121,3 +121,4 @@ def test_nothing_but_what_is_written_again_is_left_out(text: list[int], most: in
     written = write(text, [], most)[0].tokens
     left_out = text[len(written) : most]
     assert left_out[:12] in ([], text[:12])
+    assert not left_out or (written and len(text) >= most / 2)
