@@ -60,7 +60,7 @@ def batching() -> None:
 
     Whisper's encoder is given longer windows for more conversations, and its decoder more tokens of one text: both read
     their weights once for all of them, as a batch would. Kokoro makes a run for each clause, all of them at the same
-    time. Takes about two and a half minutes.
+    time. Takes three to four minutes.
     """
     table = Table("", *(f"{together} together" for together in TOGETHER), "gain at best", title="For each conversation")
     with progress() as bar:
