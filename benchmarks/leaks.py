@@ -31,6 +31,7 @@ from pipeline.testing import Script, scripted_engine
 from pipeline.weights import WeightStore
 from server.app import Server, ServerSettings
 from server.limits import Limits
+from server.memory import give_back_what_is_free
 
 GROWTH_LIMIT_MB = 20.0
 SETTLED_AFTER = 50
@@ -64,6 +65,7 @@ def leaks(conversations: int, models: str) -> None:
     Server and callers in this process, 8 conversations at a time. Each asks a question; then it is closed before the
     end, or after the reply, or its connection is reset in the middle of one or the other, by lot.
     """
+    give_back_what_is_free()  # as `s2s serve` does
     settled, after = asyncio.run(_hold(conversations, models))
     settle(
         f"Left over of {conversations - SETTLED_AFTER} conversations, after the first {SETTLED_AFTER}",

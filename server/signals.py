@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 from collections.abc import Callable
 
 from server.app import Server
+from server.memory import give_back_what_is_free, set_apart_what_stays
 
 _log = logging.getLogger("server")
 
@@ -31,13 +31,14 @@ async def serve_until_signalled(
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, note)
     loop.add_signal_handler(signal.SIGHUP, server.reload_tokens)
+    give_back_what_is_free()
     async with server:
         ready = asyncio.create_task(server.ready())
         stop = asyncio.create_task(signalled.wait())
         await asyncio.wait({ready, stop}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.done():
             await ready
-            _set_apart_what_stays()
+            set_apart_what_stays()
             on_ready(server)
         await stop
         ready.cancel()
@@ -49,16 +50,3 @@ async def serve_until_signalled(
         await server.disconnect()
         _log.info("stopped")
         on_stopped()
-
-
-def _set_apart_what_stays() -> None:
-    """Modules and models are never garbage. To look through them all again, each time that clients have come and gone,
-    stops every conversation for 0.1 s.
-
-    Conversations that are over are garbage, 150 objects each. Left to its own measure, Python waits for 40,000 objects
-    and then looks through them for 20 to 60 ms: looked through often, they are few.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.collect()  # by how many it found last, it decides how long to wait
-    gc.set_threshold(700, 5, 1)
