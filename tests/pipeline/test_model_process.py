@@ -269,9 +269,12 @@ def test_it_leaves_when_who_started_it_is_killed(models: object, tmp_path: Path)
     until(lambda: not is_there(pid))
 
 
-@pytest.mark.parametrize(("variable", "ours"), [("OPENBLAS_NUM_THREADS", "1"), ("GOMP_SPINCOUNT", "1000")])
+@pytest.mark.parametrize(
+    ("variable", "ours"),
+    [("OPENBLAS_NUM_THREADS", "1"), ("GOMP_SPINCOUNT", "1000"), ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")],
+)
 @pytest.mark.parametrize("said", [None, "3"])
-def test_threads_take_no_core_from_other_models_unless_the_operator_says_so(
+def test_how_libraries_share_the_machine_is_for_the_operator_to_say_first(
     process: Callable[..., ModelProcess], monkeypatch: pytest.MonkeyPatch, variable: str, ours: str, said: str | None
 ) -> None:
     monkeypatch.delenv(variable, raising=False)
