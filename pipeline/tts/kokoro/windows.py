@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
 
-_SIZES = (24, 40, 64)
-"""Of the first, the second, and all later ones, in steps of the plan, of 12.5 ms. With twice the last the generator has
-a tenth less to do, for it sees fewer steps twice; but another reply that is about to run dry waits twice as long."""
-_SMALLEST = 24
+_SIZES = (24, 24, 40, 64)
+"""Of the first ones, and all later ones, in steps of the plan, of 12.5 ms. Each is made while those before it are
+heard. With twice the last the generator has a tenth less to do, for it sees fewer steps twice; but another reply that
+is about to run dry waits twice as long."""
+_SMALLEST = 16
 """What would be left over for a last stretch belongs to the one before it, if it is shorter than this."""
 _NEIGHBOURS = 8
 """The generator looks so far to both sides."""
