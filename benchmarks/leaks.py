@@ -44,7 +44,8 @@ SILENCE_S = 3
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    memory_mb: float
+    memory_mb: dict[str, float]
+    """Of each process."""
     threads: int
     files: int
     tasks: int
@@ -67,14 +68,16 @@ def leaks(conversations: int, models: str) -> None:
     """
     give_back_what_is_free()  # as `s2s serve` does
     settled, after = asyncio.run(_hold(conversations, models))
+    growth_mb = {name: held_mb - settled.memory_mb[name] for name, held_mb in after.memory_mb.items()}
     settle(
         f"Left over of {conversations - SETTLED_AFTER} conversations, after the first {SETTLED_AFTER}",
         [
-            Bar("memory", after.memory_mb - settled.memory_mb, "MB", GROWTH_LIMIT_MB),
+            Bar("memory", sum(growth_mb.values()), "MB", GROWTH_LIMIT_MB),
+            *(Bar(f"of it, {name}", grown_mb, "MB") for name, grown_mb in growth_mb.items()),
             Bar("threads", after.threads - settled.threads, "", 0),
             Bar("files and sockets", after.files - settled.files, "", 0),
             Bar("tasks", after.tasks - settled.tasks, "", 0),
-            Bar("memory of all processes", after.memory_mb, "MB"),
+            Bar("memory of all processes", sum(after.memory_mb.values()), "MB"),
         ],
     )
 
@@ -112,11 +115,12 @@ async def _held() -> _Held:
     await asyncio.sleep(1.0)  # sockets take a moment to close
     gc.collect()
     this = psutil.Process()
-    processes = (this, *this.children())  # the models have their own
+    # The models have processes of their own, which are told their names last.
+    processes = {"server and callers": this, **{process.cmdline()[-1]: process for process in this.children()}}
     return _Held(
-        sum(process.memory_info().rss for process in processes) / 2**20,
-        sum(process.num_threads() for process in processes),
-        sum(process.num_fds() for process in processes),
+        {name: process.memory_info().rss / 2**20 for name, process in processes.items()},
+        sum(process.num_threads() for process in processes.values()),
+        sum(process.num_fds() for process in processes.values()),
         len(asyncio.all_tasks()),
     )
 
