@@ -31,7 +31,7 @@ from pipeline.testing import Script, scripted_engine
 from pipeline.weights import WeightStore
 from server.app import Server, ServerSettings
 from server.limits import Limits
-from server.memory import give_back_what_is_free
+from server.memory import kept_small
 
 GROWTH_LIMIT_MB = 20.0
 SETTLED_AFTER = 50
@@ -66,7 +66,6 @@ def leaks(conversations: int, models: str) -> None:
     Server and callers in this process, 8 conversations at a time. Each asks a question; then it is closed before the
     end, or after the reply, or its connection is reset in the middle of one or the other, by lot.
     """
-    give_back_what_is_free()  # as `s2s serve` does
     settled, after = asyncio.run(_hold(conversations, models))
     growth_mb = {name: held_mb - settled.memory_mb[name] for name, held_mb in after.memory_mb.items()}
     settle(
@@ -92,7 +91,8 @@ async def _hold(conversations: int, models: str) -> tuple[_Held, _Held]:
     frames = _frames()
     with progress() as bar:
         todo = bar.add_task("conversations", total=conversations)
-        async with Server(load, ServerSettings(port=0, limits=Limits(sessions=2 * AT_ONCE))) as server:
+        server = Server(load, ServerSettings(port=0, limits=Limits(sessions=2 * AT_ONCE)))
+        async with kept_small(), server:  # as `s2s serve`
             await server.ready()
             address = f"ws://127.0.0.1:{server.port}"
             room = asyncio.Semaphore(AT_ONCE)

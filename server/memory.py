@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-_MALLOPT = {
+_SETTINGS = {
     # malloc.h of the GNU C library: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_ARENA_MAX.
     -3: 128 * 1024,
     -1: 128 * 1024,
     -8: 1,
 }
+_EVERY_S = 30.0
 
 
-def give_back_what_is_free() -> None:
-    """Have the C library return to the system what conversations that are over have left free. Call it before there are
-    threads; where the C library is another one, it does nothing.
+@asynccontextmanager
+async def kept_small() -> AsyncIterator[None]:
+    """While this is open, what conversations that are over have left free is given back to the system. Enter it before
+    there are threads; where the C library is not GNU's, it does nothing.
 
     By default the thresholds of 128 KiB, above which a block has pages of its own and the end of the heap is cut off,
     grow up to 32 and 64 MiB with the largest block that was ever freed, and each of up to 8 threads a core keeps a heap
-    for itself. None of it is lost, but with every conversation some more of it is held.
-    Source: mallopt(3).
+    for itself. None of that is lost, but with every conversation some more of it is held. Pages that are free between
+    others are looked for now and then, in a millisecond or two.
+    Source: mallopt(3), malloc_trim(3).
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for parameter, value in _MALLOPT.items():
-            mallopt(parameter, value)
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "malloc_trim"):
+        yield
+        return
+    for setting, value in _SETTINGS.items():
+        library.mallopt(setting, value)
+    trimming = asyncio.create_task(_trim(library))
+    try:
+        yield
+    finally:
+        trimming.cancel()
+
+
+async def _trim(library: ctypes.CDLL) -> None:
+    while True:
+        await asyncio.sleep(_EVERY_S)
+        library.malloc_trim(0)
 
 
 def set_apart_what_stays() -> None:

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 
 from server.app import Server
-from server.memory import give_back_what_is_free, set_apart_what_stays
+from server.memory import kept_small, set_apart_what_stays
 
 _log = logging.getLogger("server")
 
@@ -31,8 +31,7 @@ async def serve_until_signalled(
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, note)
     loop.add_signal_handler(signal.SIGHUP, server.reload_tokens)
-    give_back_what_is_free()
-    async with server:
+    async with kept_small(), server:
         ready = asyncio.create_task(server.ready())
         stop = asyncio.create_task(signalled.wait())
         await asyncio.wait({ready, stop}, return_when=asyncio.FIRST_COMPLETED)

@@ -8,12 +8,17 @@ import sys
 
 import pytest
 
-HOLD_AND_LET_GO = """
+pytestmark = pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library cannot be told what to give back"
+)
+
+LEFT_BY_THREADS = """
+import asyncio
 import sys
 import threading
 import numpy as np
 import psutil
-from server.memory import give_back_what_is_free
+from server.memory import kept_small
 
 def held_mb():
     return psutil.Process().memory_info().rss / 2**20
@@ -23,27 +28,61 @@ def hold(block_bytes):
     together.wait()
     del blocks
 
-if sys.argv[1] == "told":
-    give_back_what_is_free()
+def hold_and_let_go():
+    threads = [threading.Thread(target=hold, args=(block_bytes,)) for block_bytes in 4 * (30_000, 600_000)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+async def keep_small():
+    async with kept_small():
+        hold_and_let_go()
+
 np.ones(30 * 2**20, np.uint8)  # as a model is that was just loaded
 together = threading.Barrier(8)
 before_mb = held_mb()
-threads = [threading.Thread(target=hold, args=(block_bytes,)) for block_bytes in 4 * (30_000, 600_000)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
+asyncio.run(keep_small()) if sys.argv[1] == "kept small" else hold_and_let_go()
 print(held_mb() - before_mb)
 """
 
+LEFT_BETWEEN_OTHERS = """
+import asyncio
+import sys
+import numpy as np
+import psutil
+from server import memory
 
-def left_mb(how: str) -> float:
-    ran = subprocess.run([sys.executable, "-c", HOLD_AND_LET_GO, how], capture_output=True, check=True, text=True)
+def held_mb():
+    return psutil.Process().memory_info().rss / 2**20
+
+async def leave_every_second():
+    memory._EVERY_S = float(sys.argv[1])
+    async with memory.kept_small():
+        await asyncio.sleep(0)
+        before_mb = held_mb()
+        blocks = [np.ones(30_000, np.uint8) for _ in range(2_000)]
+        del blocks[::2]
+        await asyncio.sleep(0.2)
+        print(held_mb() - before_mb)
+
+asyncio.run(leave_every_second())
+"""
+
+
+def left_mb(program: str, how: str) -> float:
+    ran = subprocess.run([sys.executable, "-c", program, how], capture_output=True, check=True, text=True)
     return float(ran.stdout)
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="this C library has no settings for its memory")
 def test_what_was_let_go_is_given_back_to_the_system() -> None:
     """48 MB are held in 8 threads, as by as many conversations, and let go."""
-    assert left_mb("told") < 5
-    assert left_mb("not told") > 20
+    assert left_mb(LEFT_BY_THREADS, "kept small") < 5
+    assert left_mb(LEFT_BY_THREADS, "as it comes") > 20
+
+
+def test_pages_between_what_is_still_held_are_given_back_too() -> None:
+    """Of 57 MB half is still held."""
+    often_s, not_yet_s = "0.05", "60"
+    assert left_mb(LEFT_BETWEEN_OTHERS, often_s) < 40
+    assert left_mb(LEFT_BETWEEN_OTHERS, not_yet_s) > 50
