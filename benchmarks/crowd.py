@@ -55,6 +55,7 @@ def scripted(callers: int, rounds: int) -> None:
         f"{callers} conversations at once, {len(recordings)} turns, scripted models",
         [
             Bar("turns without a whole reply", sum(not _is_answered(recording) for recording in recordings), "", 0),
+            Bar("of them, that the callers sent late", sum(map(_is_sent_late, recordings)), ""),
             Bar("audio sent late, median", quantile(late_ms, 0.5).value, "ms"),
             Bar("audio sent late, p99", quantile(late_ms, 0.99).value, "ms"),
             Bar("audio sent late, longest", max(late_ms), "ms", LATE_LIMIT_MS),
@@ -95,6 +96,11 @@ def _processor_s(process: psutil.Process) -> float:
 
 def _is_answered(recording: Recording) -> bool:
     return latency.outcome(recording) == "answered" and recording.ended_s is not None
+
+
+def _is_sent_late(recording: Recording) -> bool:
+    """No fault of the server's: the machine was too busy for the callers, and such a run shows nothing."""
+    return latency.outcome(recording) == "invalid"
 
 
 @dataclass(frozen=True, slots=True)
