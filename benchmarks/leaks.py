@@ -31,7 +31,7 @@ from pipeline.testing import Script, scripted_engine
 from pipeline.weights import WeightStore
 from server.app import Server, ServerSettings
 from server.limits import Limits
-from server.memory import kept_small
+from server.memory import kept_small, set_apart_what_stays
 
 GROWTH_LIMIT_MB = 20.0
 SETTLED_AFTER = 50
@@ -94,6 +94,7 @@ async def _hold(conversations: int, models: str) -> tuple[_Held, _Held]:
         server = Server(load, ServerSettings(port=0, limits=Limits(sessions=2 * AT_ONCE)))
         async with kept_small(), server:  # as `s2s serve`
             await server.ready()
+            set_apart_what_stays()
             address = f"ws://127.0.0.1:{server.port}"
             room = asyncio.Semaphore(AT_ONCE)
 

@@ -14,7 +14,7 @@ _SETTINGS = {
     -1: 128 * 1024,
     -8: 1,
 }
-_EVERY_S = 30.0
+_EVERY_S = 5.0
 
 
 @asynccontextmanager
