@@ -58,7 +58,7 @@ class _Held:
     type=click.Choice(["scripted", "embedded"]),
     default="scripted",
     show_default=True,
-    help="Scripted ones take 3 minutes for 500, the embedded ones 20.",
+    help="Scripted ones take 3 minutes for 500, the embedded ones 7 to 20.",
 )
 def leaks(conversations: int, models: str) -> None:
     """Memory, threads, files and tasks left over when conversations are over.
