@@ -8,12 +8,9 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-_SETTINGS = {
-    # malloc.h of the GNU C library: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_ARENA_MAX.
-    -3: 128 * 1024,
-    -1: 128 * 1024,
-    -8: 1,
-}
+# From malloc.h of the GNU C library.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_SETTINGS = {_M_TRIM_THRESHOLD: 128 * 1024, _M_MMAP_THRESHOLD: 128 * 1024, _M_ARENA_MAX: 1}
 _EVERY_S = 5.0
 
 

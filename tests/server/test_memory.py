@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from server.memory import kept_small
+
 pytestmark = pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library cannot be told what to give back"
 )
@@ -86,3 +88,10 @@ def test_pages_between_what_is_still_held_are_given_back_too() -> None:
     often_s, not_yet_s = "0.05", "60"
     assert left_mb(LEFT_BETWEEN_OTHERS, often_s) < 40
     assert left_mb(LEFT_BETWEEN_OTHERS, not_yet_s) > 50
+
+
+@pytest.mark.asyncio
+async def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    async with kept_small():
+        pass
