@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import signal
 import subprocess
@@ -185,6 +186,30 @@ async def test_what_stays_is_not_looked_through_for_garbage_again() -> None:
     async with serving(drain_s=1.0, then="import gc; print(gc.get_freeze_count(), flush=True)") as server:
         assert server.process.stdout is not None
         assert int(await server.process.stdout.readline()) > 10_000
+        server.process.send_signal(signal.SIGTERM)
+        assert await server.left()
+
+
+HOLD_AND_LET_GO = """
+import numpy
+import psutil
+
+process = psutil.Process()
+numpy.ones(30 * 2**20, numpy.uint8)  # as a model is that was just loaded
+before = process.memory_info().rss
+blocks = list(map(numpy.ones, 80 * [75_000]))
+del blocks
+print((process.memory_info().rss - before) / 2**20, flush=True)
+"""
+
+
+@pytest.mark.asyncio
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="this C library cannot be told what to give back")
+async def test_what_is_let_go_is_given_back_to_the_system() -> None:
+    """Of 46 MB."""
+    async with serving(drain_s=1.0, then=HOLD_AND_LET_GO) as server:
+        assert server.process.stdout is not None
+        assert float(await server.process.stdout.readline()) < 5
         server.process.send_signal(signal.SIGTERM)
         assert await server.left()
 
