@@ -185,8 +185,8 @@ _ENVIRONMENT = {
     # them twice as fast as one; spinning until the other has come, as is customary, makes them five times slower than
     # one when another model keeps a core busy, and takes that from it.
     "GOMP_SPINCOUNT": "1000",
-    # Weights and what is reckoned with them in pages of 2 MiB, which Linux gives to who asks for them. On a virtual
-    # machine Whisper's encoder takes a tenth less time so, Smart Turn and Kokoro's first sound a twentieth.
+    # Weights and what is reckoned with them in pages of 2 MiB, which Linux gives to who asks for them. Alone on a
+    # virtual machine, Whisper's encoder took a tenth less time so, Smart Turn and Kokoro's first sound a twentieth.
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 

@@ -22,7 +22,7 @@ async def kept_small() -> AsyncIterator[None]:
     By default the thresholds of 128 KiB, above which a block has pages of its own and the end of the heap is cut off,
     grow up to 32 and 64 MiB with the largest block that was ever freed, and each of up to 8 threads a core keeps a heap
     for itself. None of that is lost, but with every conversation some more of it is held. Pages that are free between
-    others are looked for now and then, in a millisecond or two.
+    others are looked for every few seconds, on the event loop: 0.6 to 1.5 ms, after 8 conversations at a time.
     Source: mallopt(3), malloc_trim(3).
     """
     library = ctypes.CDLL(None)
