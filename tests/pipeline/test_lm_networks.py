@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -138,3 +142,32 @@ def test_a_step_runs_no_more_slots_and_places_than_it_must(monkeypatch: pytest.M
     shapes.pop()
     on_cpu.step([(0, 9, 256)])
     assert shapes == [(1, 256), (2, 256), (4, 256), (6, 256), (1, 504)]
+
+
+def test_a_recorded_step_keeps_what_its_graph_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph has only the address of it, so that nothing else would."""
+    import torch
+
+    from pipeline.lm.transformers.decoding import _Recorded
+
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    replayed: list[str] = []
+    nothing_of_it = {
+        "Stream": lambda: stream,
+        "current_stream": lambda: stream,
+        "stream": nullcontext,
+        "graph": lambda graph, pool: nullcontext(),
+        "CUDAGraph": lambda: SimpleNamespace(replay=lambda: replayed.append("graph")),
+    }
+    for name, instead in nothing_of_it.items():
+        monkeypatch.setattr(torch.cuda, name, instead)
+
+    def recorded_step() -> tuple[_Recorded, weakref.ref[torch.Tensor]]:
+        read = torch.arange(3)
+        return _Recorded(lambda: read + 1, pool=None), weakref.ref(read)
+
+    recorded, alive = recorded_step()
+    gc.collect()
+    assert alive() is not None
+    assert recorded().tolist() == [1, 2, 3]
+    assert replayed == ["graph"]

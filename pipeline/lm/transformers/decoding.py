@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
 from pipeline.lm.transformers.cache import Cache, View
 from pipeline.lm.transformers.networks import runner
+
+_Step: TypeAlias = Callable[[], torch.Tensor]
 
 _SHORTEST_VIEW = 256
 
@@ -38,11 +40,11 @@ class TorchDecoding:
         # Tokens and places of all slots: written here, and brought there in one copy.
         self._told = torch.zeros((2, conversations, 1), dtype=torch.long, pin_memory=on_gpu)
         self._fed = torch.zeros((2, conversations, 1), dtype=torch.long, device=self._device)
-        record = _recorder() if cuda_graphs and on_gpu else lambda step: step
+        pool = torch.cuda.graph_pool_handle() if cuda_graphs and on_gpu else None
         with torch.inference_mode():
             # The largest first: the memory of one graph is used again by those that need no more.
             self._steps = {
-                (slots, length): record(self._step_of(slots, length))
+                (slots, length): self._step_of(slots, length, pool)
                 for slots in sorted(_doubled(1, conversations), reverse=True)
                 for length in sorted(_doubled(_SHORTEST_VIEW, context_tokens), reverse=True)
             }
@@ -77,10 +79,15 @@ class TorchDecoding:
         """See `Decoding`."""
         self._cache.swap(one, other, length)
 
-    def _step_of(self, slots: int, length: int) -> Callable[[], torch.Tensor]:
+    def _step_of(self, slots: int, length: int, pool: Any) -> _Step:
+        """Recorded, if there is a `pool` for it."""
         tokens, places = self._fed[:, :slots].unbind()
         view = View(self._cache, slice(0, slots), places, length)
-        return lambda: self._run(tokens, places, view).argmax(dim=-1)
+
+        def step() -> torch.Tensor:
+            return self._run(tokens, places, view).argmax(dim=-1)
+
+        return step if pool is None else _Recorded(step, pool)
 
 
 def _doubled(first: int, most: int) -> Iterator[int]:
@@ -91,28 +98,26 @@ def _doubled(first: int, most: int) -> Iterator[int]:
     yield most
 
 
-def _recorder() -> Callable[[Callable[[], torch.Tensor]], Callable[[], torch.Tensor]]:
-    """Makes CUDA graphs of steps: their hundreds of kernels are started by one call.
+class _Recorded:
+    """A step as a CUDA graph: its hundreds of kernels are started by one call.
 
-    All have one memory to work in: no two are replayed at once, and what one says is read before the next is.
+    A graph knows the tensors that it reads by their address only, so the step that holds them is kept as long as it.
     """
-    pool = torch.cuda.graph_pool_handle()
 
-    def recorded(step: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
+    def __init__(self, step: _Step, pool: Any) -> None:
+        """`pool` is the memory it works in, which other graphs may share: no two are replayed at once, and what one
+        says is read before the next is."""
+        self._step = step
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(2):  # what is set up on first use must not be recorded
                 step()
         torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
-            result = step()
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph, pool=pool):
+            self._result = step()
 
-        def replay() -> torch.Tensor:
-            graph.replay()
-            return result
-
-        return replay
-
-    return recorded
+    def __call__(self) -> torch.Tensor:
+        self._graph.replay()
+        return self._result
