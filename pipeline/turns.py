@@ -72,6 +72,10 @@ class TurnDetector:
         self._start_s = 0.0
         self._end_s = 0.0
         self._stirs = False
+        self._soft_s = 0.0
+        """Unbroken just before now, whatever the detector says of it."""
+        self._fades = False
+        """Whether what the detector hears in a pause may still be the last word, dying away."""
         self._level_db = -math.inf
         self._loudest_db = -math.inf
 
@@ -112,7 +116,7 @@ class TurnDetector:
 
     def _enter(self, state: _State) -> None:
         self._state = state
-        self._run_s = 0.0
+        self._run_s = self._soft_s = 0.0
 
     def _speech_lasts(self, is_speech: bool, is_silence: bool) -> bool:
         if is_speech:
@@ -135,20 +139,29 @@ class TurnDetector:
             return TooLong(self._now_s)
         if is_speech:
             self._loudest_db = max(self._loudest_db, self._level_db)
-            # The detector calls breath and reverberation speech for a while after the last word.
-            if self._level_db >= self._loudest_db - self.settings.fading_db:
+            if self._is_loud:
                 self._end_s = self._now_s
             self._run_s = 0.0
         elif is_silence:
             self._run_s += FRAME_S
-        if self._run_s < self.settings.pause_s:
+        self._soft_s = 0.0 if self._is_loud else self._soft_s + FRAME_S
+        if self._run_s < self.settings.pause_s and self._soft_s < self.settings.fade_s:
             return Speaking()
         self._enter(_State.PAUSE)
+        self._fades = not is_silence
         return Silence(self._end_s, self._now_s - self._end_s, self._stirs)
 
     def _in_pause(self, is_speech: bool, is_silence: bool) -> Step | None:
-        if self._speech_lasts(is_speech, is_silence):
+        # Of who goes on as softly for long it is believed before the longest wait is over.
+        late = self._now_s - self._end_s >= self.settings.longest_wait_s - self.settings.onset_s
+        self._fades = self._fades and not (is_silence or self._is_loud or late)
+        if not self._fades and self._speech_lasts(is_speech, is_silence):
             self._end_s = self._now_s
             self._enter(_State.SPEECH)
             return Resumed()
         return self.silence
+
+    @property
+    def _is_loud(self) -> bool:
+        """The detector calls breath and reverberation speech for a while after the last word."""
+        return self._level_db >= self._loudest_db - self.settings.fading_db

@@ -117,6 +117,36 @@ def test_a_soft_last_word_is() -> None:
     assert silence.end_s == pytest.approx(1.3, abs=FRAME_S)
 
 
+def test_a_pause_is_noticed_while_the_last_word_dies_away() -> None:
+    """The detector calls that speech for a tenth of a second, by which every answer would come later."""
+    dying = frames(SPEECH, 0.3, LOUD_DB - 30)
+    seen = steps(frames(SPEECH, 1.0) + dying + frames(QUIET, 0.3))
+    assert kinds(seen) == [Onset, Speaking, Silence]
+    first = next(step for step in seen if isinstance(step, Silence))
+    assert first.end_s == pytest.approx(1.0, abs=FRAME_S)
+    assert SETTINGS.fade_s <= first.silence_s < SETTINGS.fade_s + FRAME_S
+    assert first.stirs, "or the turn could be over while somebody speaks"
+
+
+def test_soft_speech_after_a_pause_resumes_the_turn() -> None:
+    seen = steps(frames(SPEECH, 1.0) + frames(QUIET, 0.3) + frames(SPEECH, 0.13, LOUD_DB - 30))
+    assert kinds(seen) == [Onset, Speaking, Silence, Resumed, Speaking]
+
+
+def test_a_loud_word_resumes_what_seemed_to_die_away() -> None:
+    closed = frames(SPEECH, 0.2, LOUD_DB - 30)
+    seen = steps(frames(SPEECH, 1.0) + closed + frames(SPEECH, 0.5))
+    assert kinds(seen) == [Onset, Speaking, Silence, Resumed, Speaking]
+
+
+def test_whoever_goes_on_softly_is_not_taken_to_be_done() -> None:
+    seen = steps(frames(SPEECH, 1.0) + frames(SPEECH, 2.0, LOUD_DB - 30))
+    assert kinds(seen)[:4] == [Onset, Speaking, Silence, Resumed]
+    silences = [step for step in seen if isinstance(step, Silence)]
+    assert all(silence.stirs for silence in silences)
+    assert max(silence.silence_s for silence in silences) < SETTINGS.longest_wait_s + SETTINGS.onset_s
+
+
 def test_a_turn_without_end_is_cut() -> None:
     assert kinds(steps(frames(SPEECH, 6.0)))[:3] == [Onset, Speaking, TooLong]
 
