@@ -66,6 +66,34 @@ def test_torch_computes_what_onnxruntime_computes(halves: Halves, inputs: Any) -
 
 @pytest.mark.gpu_extra
 @GPU_EXTRA[1]
+def test_on_another_device_it_computes_the_same(halves: Halves, inputs: Any) -> None:
+    import torch
+
+    from pipeline.tts.kokoro.torch_graph import TorchGraph
+    from tests.pipeline import far_device
+
+    def told(half: bytes, given: dict[str, Any], device: str) -> dict[str, Any]:
+        graph = TorchGraph(half, device)
+        made = graph.run(given, Stop())
+        assert {one.device.type for one in made} == {device}
+        return {name: one.cpu().numpy() for name, one in zip(graph.outputs, made, strict=True)}
+
+    def told_far(half: bytes, given: dict[str, Any]) -> dict[str, Any]:
+        with torch.inference_mode(), far_device.FarDevice():
+            return told(half, given, far_device.NAME)
+
+    planned = told(halves.plan, inputs, "cpu")
+    np.testing.assert_allclose(told_far(halves.plan, inputs)[FEATURES], planned[FEATURES], atol=1e-3)
+    features, source = planned[FEATURES], planned[SOURCE]
+    seen = {FEATURES: features[:, :, :40], SOURCE: source[:, :, : 40 * 60 + 1], "style": inputs["style"]}
+    seen[STATISTICS] = read_statistics(VOICE)
+    (samples,) = told(halves.generator, seen, "cpu").values()
+    (far_samples,) = told_far(halves.generator, seen).values()
+    np.testing.assert_allclose(far_samples, samples, atol=1e-4)
+
+
+@pytest.mark.gpu_extra
+@GPU_EXTRA[1]
 def test_an_operator_that_is_not_known_is_named() -> None:
     from onnx import TensorProto, helper
 

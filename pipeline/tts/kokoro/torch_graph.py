@@ -77,8 +77,7 @@ class TorchGraph:
         return [values[name] for name in self.outputs]
 
     def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
-        tensor = torch.from_numpy(np.array(array))
-        return tensor.to(self._device) if tensor.is_floating_point() else tensor
+        return _placed(torch.from_numpy(np.array(array)), self._device)
 
 
 def _operator(node: onnx.NodeProto, arrays: Mapping[str, npt.NDArray[Any]], device: str) -> Callable[..., Any]:
@@ -86,6 +85,8 @@ def _operator(node: onnx.NodeProto, arrays: Mapping[str, npt.NDArray[Any]], devi
     attributes = {one.name: helper.get_attribute_value(one) for one in node.attribute}
     if node.op_type == "LSTM":
         return _lstm(node, arrays, attributes, device)
+    if node.op_type == "ConstantOfShape":
+        return _constant_of_shape(attributes, device)
     if node.op_type in _PLAIN:
         plain = _PLAIN[node.op_type]
         return lambda *inputs: plain(*_together(inputs))
@@ -95,6 +96,10 @@ def _operator(node: onnx.NodeProto, arrays: Mapping[str, npt.NDArray[Any]], devi
     raise ValueError(
         f"{node.name}: the operator {node.op_type} is not known; this is not the Kokoro model that is pinned"
     )
+
+
+def _placed(tensor: Tensor, device: str) -> Tensor:
+    return tensor.to(device) if tensor.is_floating_point() else tensor
 
 
 def _together(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -107,7 +112,7 @@ def _together(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _integers(tensor: Tensor) -> list[int]:
-    return [int(value) for value in tensor.tolist()]
+    return [int(value) for value in tensor.cpu().tolist()]
 
 
 def _reshape(attributes: Attributes, x: Tensor, shape: Tensor) -> Tensor:
@@ -197,9 +202,9 @@ def _scatter(attributes: Attributes, x: Tensor, indices: Tensor, updates: Tensor
     return x
 
 
-def _constant_of_shape(attributes: Attributes, shape: Tensor) -> Tensor:
-    value = torch.from_numpy(numpy_helper.to_array(attributes["value"]).copy())
-    return value.expand(_integers(shape)).clone()
+def _constant_of_shape(attributes: Attributes, device: str) -> Callable[[Tensor], Tensor]:
+    value = _placed(torch.from_numpy(numpy_helper.to_array(attributes["value"]).copy()), device)
+    return lambda shape: value.expand(_integers(shape)).clone()
 
 
 def _cast(attributes: Attributes, x: Tensor) -> Tensor:
@@ -276,7 +281,6 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "Cast": _cast,
     "Clip": lambda attributes, x, low, high=None: torch.clamp(x, low, high),
     "Concat": lambda attributes, *parts: torch.cat(_together(parts), dim=attributes["axis"]),
-    "ConstantOfShape": _constant_of_shape,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "CumSum": lambda attributes, x, axis: torch.cumsum(x, dim=int(axis)),
