@@ -142,14 +142,16 @@ class Engine:
         draft: Transcript | None = None,
         deadline_s: float = WHENEVER,
     ) -> Transcript:
-        """See `SpeechToText.transcribe`. Without a deadline it gives way to whoever has one.
+        """See `SpeechToText.transcribe`. Without a deadline it gives way to whoever has one, and takes its time; so
+        does one that has a deadline while a reply is being spoken, which needs the processor as well.
 
         Raises:
             Stopped: it gave way.
         """
         self._transcriptions += 1
+        hearing, quick = self._models.speech_to_text, deadline_s < WHENEVER and not self._workers.speaking.running
         return await self._workers.hearing.run(
-            lambda stop: self._models.speech_to_text.transcribe(samples_16k, languages, draft=draft, stop=stop),
+            lambda stop: hearing.transcribe(samples_16k, languages, draft=draft, quick=quick, stop=stop),
             deadline_s=deadline_s,
         )
 

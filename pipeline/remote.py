@@ -32,9 +32,17 @@ class RemoteSpeechToText:
         self._model = model
 
     def transcribe(
-        self, samples_16k: FloatArray, languages: Mapping[Language, float], *, draft: Transcript | None, stop: Stop
+        self,
+        samples_16k: FloatArray,
+        languages: Mapping[Language, float],
+        *,
+        draft: Transcript | None,
+        quick: bool = True,
+        stop: Stop,
     ) -> Transcript:
-        found = self._process.call(self._model, "transcribe", samples_16k, dict(languages), draft=draft, stop=stop)
+        found = self._process.call(
+            self._model, "transcribe", samples_16k, dict(languages), draft=draft, quick=quick, stop=stop
+        )
         return cast(Transcript, found)
 
 

@@ -207,7 +207,13 @@ class _ScriptedSpeechToText:
         self._confidence = _Turns[float](script.confidence)
 
     def transcribe(
-        self, samples_16k: FloatArray, languages: Mapping[Language, float], *, draft: Transcript | None, stop: Stop
+        self,
+        samples_16k: FloatArray,
+        languages: Mapping[Language, float],
+        *,
+        draft: Transcript | None,
+        quick: bool = True,
+        stop: Stop,
     ) -> Transcript:
         self._script.pace.take(self._script.hearing_s)
         tail = samples_16k[-512:]

@@ -72,7 +72,7 @@ class TurnDetector:
         self._start_s = 0.0
         self._end_s = 0.0
         self._stirs = False
-        self._soft_s = 0.0
+        self._faded_s = 0.0
         """Unbroken just before now, whatever the detector says of it."""
         self._fades = False
         """Whether what the detector hears in a pause may still be the last word, dying away."""
@@ -116,7 +116,7 @@ class TurnDetector:
 
     def _enter(self, state: _State) -> None:
         self._state = state
-        self._run_s = self._soft_s = 0.0
+        self._run_s = self._faded_s = 0.0
 
     def _speech_lasts(self, is_speech: bool, is_silence: bool) -> bool:
         if is_speech:
@@ -139,13 +139,14 @@ class TurnDetector:
             return TooLong(self._now_s)
         if is_speech:
             self._loudest_db = max(self._loudest_db, self._level_db)
-            if self._is_loud:
+            # The detector calls breath and reverberation speech for a while after the last word.
+            if self._level_db >= self._loudest_db - self.settings.fading_db:
                 self._end_s = self._now_s
             self._run_s = 0.0
         elif is_silence:
             self._run_s += FRAME_S
-        self._soft_s = 0.0 if self._is_loud else self._soft_s + FRAME_S
-        if self._run_s < self.settings.pause_s and self._soft_s < self.settings.fade_s:
+        self._faded_s = self._faded_s + FRAME_S if self._is_faded else 0.0
+        if self._run_s < self.settings.pause_s and self._faded_s < self.settings.faded_s:
             return Speaking()
         self._enter(_State.PAUSE)
         self._fades = not is_silence
@@ -154,7 +155,7 @@ class TurnDetector:
     def _in_pause(self, is_speech: bool, is_silence: bool) -> Step | None:
         # Of who goes on as softly for long it is believed before the longest wait is over.
         late = self._now_s - self._end_s >= self.settings.longest_wait_s - self.settings.onset_s
-        self._fades = self._fades and not (is_silence or self._is_loud or late)
+        self._fades = self._fades and self._is_faded and not (is_silence or late)
         if not self._fades and self._speech_lasts(is_speech, is_silence):
             self._end_s = self._now_s
             self._enter(_State.SPEECH)
@@ -162,6 +163,5 @@ class TurnDetector:
         return self.silence
 
     @property
-    def _is_loud(self) -> bool:
-        """The detector calls breath and reverberation speech for a while after the last word."""
-        return self._level_db >= self._loudest_db - self.settings.fading_db
+    def _is_faded(self) -> bool:
+        return self._level_db < self._loudest_db - self.settings.faded_db

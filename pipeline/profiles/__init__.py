@@ -35,7 +35,8 @@ class TurnProfile:
     stir_threshold: float
     stir_db: float
     fading_db: float
-    fade_s: float
+    faded_db: float
+    faded_s: float
     onset_s: float
     pause_s: float
     ask_s: float

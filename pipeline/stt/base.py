@@ -35,7 +35,13 @@ class SpeechToText(Protocol):
     """Called from one worker thread, one utterance at a time."""
 
     def transcribe(
-        self, samples_16k: FloatArray, languages: Mapping[Language, float], *, draft: Transcript | None, stop: Stop
+        self,
+        samples_16k: FloatArray,
+        languages: Mapping[Language, float],
+        *,
+        draft: Transcript | None,
+        quick: bool = True,
+        stop: Stop,
     ) -> Transcript:
         """Transcribe one utterance.
 
@@ -44,6 +50,7 @@ class SpeechToText(Protocol):
             languages: how likely each is before anything was heard; one alone is taken as given.
             draft: what was understood of the beginning of this utterance. It makes the answer come sooner, and is no
                 part of the question: but for rounding the answer is the same without it.
+            quick: somebody waits for it, and the machine is free: it may take more processor time to come sooner.
             stop: to be looked at often.
 
         Raises:

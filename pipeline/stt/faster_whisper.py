@@ -47,7 +47,13 @@ class FasterWhisper:
         self._padding_s = padding_s
 
     def transcribe(
-        self, samples_16k: FloatArray, languages: Mapping[Language, float], *, draft: Transcript | None, stop: Stop
+        self,
+        samples_16k: FloatArray,
+        languages: Mapping[Language, float],
+        *,
+        draft: Transcript | None,
+        quick: bool = True,
+        stop: Stop,
     ) -> Transcript:
         """See `SpeechToText`. Audio longer than a window is transcribed in pieces, cut where it is quietest."""
         pieces = cut(samples_16k)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,6 +78,37 @@ def test_a_reply_that_is_heard_does_not_run_dry_for_those_that_are_not_yet(apart
     profile = replace(PROFILE, text_to_speech=enough)
     _, gaps = first_audio_and_gaps(4, slow_synthesis(0.064), profile, apart_s=apart_s)
     assert gaps == 0
+
+
+def test_only_what_somebody_waits_for_is_heard_in_haste_and_not_while_a_reply_is_spoken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It takes a second core, which the reply needs."""
+    audio, english = np.zeros(16_000, np.float32), {Language.EN: 1.0}
+    hasty: list[bool] = []
+
+    async def main() -> None:
+        engine = scripted_engine(Script(speaking_s=0.2))
+        hearing = engine._models.speech_to_text
+        transcribe = hearing.transcribe
+
+        def watched(*args: Any, quick: bool, **kwargs: Any) -> Any:
+            hasty.append(quick)
+            return transcribe(*args, quick=quick, **kwargs)
+
+        monkeypatch.setattr(hearing, "transcribe", watched)
+        await engine.transcribe(audio, english)
+        await engine.transcribe(audio, english, deadline_s=0.0)
+        speech = engine.speak("Hello", Language.EN, engine.voice(Language.EN, None), 1.0, deadline_s=0.0)
+        speaking = asyncio.create_task(anext(speech))
+        await asyncio.sleep(0.1)
+        await engine.transcribe(audio, english, deadline_s=0.0)
+        await speaking
+        await speech.aclose()
+        await engine.aclose()
+
+    run(main())
+    assert hasty == [False, True, False]
 
 
 def test_whoever_is_alone_does_not_wait_for_a_head_start() -> None:

@@ -67,6 +67,15 @@ def test_it_tells_the_six_languages_apart(whisper: Whisper, clip: fixtures.Fixtu
 
 
 @pytest.mark.models
+def test_haste_changes_nothing_but_the_time(whisper: Whisper) -> None:
+    quick, slow = (
+        whisper.transcribe(samples(CLIPS[0]), ALL, draft=None, quick=quick, stop=Stop()) for quick in (True, False)
+    )
+    assert quick.tokens == slow.tokens
+    assert quick.ends == pytest.approx(slow.ends, abs=0.02)
+
+
+@pytest.mark.models
 def test_a_draft_changes_nothing_but_the_time(whisper: Whisper) -> None:
     audio = samples(CLIPS[0])
     draft = whisper.transcribe(audio[: audio.size // 2], ALL, draft=None, stop=Stop())

@@ -124,7 +124,7 @@ def test_a_pause_is_noticed_while_the_last_word_dies_away() -> None:
     assert kinds(seen) == [Onset, Speaking, Silence]
     first = next(step for step in seen if isinstance(step, Silence))
     assert first.end_s == pytest.approx(1.0, abs=FRAME_S)
-    assert SETTINGS.fade_s <= first.silence_s < SETTINGS.fade_s + FRAME_S
+    assert SETTINGS.faded_s <= first.silence_s < SETTINGS.faded_s + FRAME_S
     assert first.stirs, "or the turn could be over while somebody speaks"
 
 

@@ -60,28 +60,39 @@ class Whisper:
         self._padding_s = padding_s
 
     def transcribe(
-        self, samples_16k: FloatArray, languages: Mapping[Language, float], *, draft: Transcript | None, stop: Stop
+        self,
+        samples_16k: FloatArray,
+        languages: Mapping[Language, float],
+        *,
+        draft: Transcript | None,
+        quick: bool = True,
+        stop: Stop,
     ) -> Transcript:
         """See `SpeechToText`. Audio longer than a window is transcribed in pieces, cut where it is quietest."""
         pieces = cut(samples_16k)
         if len(pieces) > 1:
             draft = None
-        heard = self._transcribe(pieces[0], languages, draft, stop)
+        heard = self._transcribe(pieces[0], languages, draft, quick, stop)
         texts = [heard.text]
         for piece in pieces[1:]:
-            heard = self._transcribe(piece, {heard.language: 1.0}, None, stop)
+            heard = self._transcribe(piece, {heard.language: 1.0}, None, quick, stop)
             texts.append(heard.text)
         return Transcript(
             " ".join(filter(None, texts)), heard.language, heard.ends, heard.confidence, tokens=heard.tokens
         )
 
     def _transcribe(
-        self, samples_16k: FloatArray, languages: Mapping[Language, float], draft: Transcript | None, stop: Stop
+        self,
+        samples_16k: FloatArray,
+        languages: Mapping[Language, float],
+        draft: Transcript | None,
+        quick: bool,
+        stop: Stop,
     ) -> Transcript:
         seconds = window_s(samples_16k, shortest_s=self._shortest_window_s, padding_s=self._padding_s)
-        transcript, away = self._in_window(samples_16k, seconds, languages, draft, stop)
+        transcript, away = self._in_window(samples_16k, seconds, languages, draft, quick, stop)
         if away and seconds < FULL_WINDOW_S:
-            transcript, _ = self._in_window(samples_16k, FULL_WINDOW_S, languages, None, stop)
+            transcript, _ = self._in_window(samples_16k, FULL_WINDOW_S, languages, None, quick, stop)
         return transcript
 
     def _in_window(
@@ -90,11 +101,12 @@ class Whisper:
         seconds: float,
         languages: Mapping[Language, float],
         draft: Transcript | None,
+        quick: bool,
         stop: Stop,
     ) -> tuple[Transcript, bool]:
         """What is understood in a window of this length, and whether it ran away."""
         mel = mel_frames(self._features, samples_16k, seconds)
-        heard = self._network.hear(mel, stop)
+        heard = self._network.hear(mel, stop, quick=quick)
         guess = (
             draft.language if draft and draft.language in languages else max(languages, key=lambda one: languages[one])
         )

@@ -59,8 +59,8 @@ class Network(Protocol):
 
     mels: int
 
-    def hear(self, mel: FloatArray, stop: Stop) -> Heard:
-        """Encode log-mel frames of 10 ms: float32, shape (1, mels, frames)."""
+    def hear(self, mel: FloatArray, stop: Stop, *, quick: bool = True) -> Heard:
+        """Encode log-mel frames of 10 ms: float32, shape (1, mels, frames). For `quick` see `SpeechToText`."""
         ...
 
     def read(

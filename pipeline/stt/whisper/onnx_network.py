@@ -24,6 +24,8 @@ class OnnxNetwork:
     def __init__(self, folder: Path, named: Sequence[int], ends: Sequence[int], *, threads: int) -> None:
         """`folder` holds `model.bin` and `config.json`, as CTranslate2's converter leaves them.
 
+        `threads` is how many encode what has to be quick; all else takes one, for more make the decoder no faster.
+
         Raises:
             ModelFileError: `model.bin` is not a model of CTranslate2.
         """
@@ -40,12 +42,15 @@ class OnnxNetwork:
             )
             for name in self._own
         }
-        self._encoder = OnnxSession(encoder_graph(weights), threads=threads)
-        self._decoder = OnnxSession(decoder_graph(weights, tokens), threads=threads)
+        encoder = encoder_graph(weights)
+        self._encoder = OnnxSession(encoder, threads=1)
+        self._quick_encoder = OnnxSession(encoder, threads=threads) if threads > 1 else self._encoder
+        self._decoder = OnnxSession(decoder_graph(weights, tokens), threads=1)
 
-    def hear(self, mel: FloatArray, stop: Stop) -> Arrays:
+    def hear(self, mel: FloatArray, stop: Stop, *, quick: bool = True) -> Arrays:
         """See `Network`."""
-        return dict(zip(self._encoder.outputs, self._encoder.run({"mel": mel}, stop), strict=True))
+        encoder = self._quick_encoder if quick else self._encoder
+        return dict(zip(encoder.outputs, encoder.run({"mel": mel}, stop), strict=True))
 
     def read(
         self, tokens: Sequence[int], before: int, memory: Arrays | None, heard: Arrays, stop: Stop

@@ -47,8 +47,11 @@ class TorchNetwork:
         return added
 
     @torch.inference_mode()
-    def hear(self, mel: FloatArray, stop: Stop) -> Any:
-        """See `Network`. transformers' own encoder takes nothing but the full window, so its parts are called here."""
+    def hear(self, mel: FloatArray, stop: Stop, *, quick: bool = True) -> Any:
+        """See `Network`; it always is as quick as it can.
+
+        transformers' own encoder takes nothing but the full window, so its parts are called here.
+        """
         encoder = self._encoder
         gelu = torch.nn.functional.gelu
         with self._stoppable.by(stop):
