@@ -93,13 +93,13 @@ def _models() -> Iterator[Model]:
     yield Model("end of turn: 8 s", judge)
 
     whisper = OnnxNetwork(store.path("whisper-base"), [50259, 50362], [13, 50257], threads=1)
-    heard = whisper.hear(noise.standard_normal((1, whisper.mels, 800), np.float32), Stop())
+    heard = whisper.hear(noise.standard_normal((1, whisper.mels, 800), np.float32), Stop(), quick=False)
     _, memory = whisper.read([50258, 50259, 50359, 50363], 0, None, heard, Stop())
 
     def hear(together: int) -> None:
         # 30 s is as long as a window can be.
         for seconds in [16] * (together // 4) or [4 * together]:
-            whisper.hear(noise.standard_normal((1, whisper.mels, 100 * seconds), np.float32), Stop())
+            whisper.hear(noise.standard_normal((1, whisper.mels, 100 * seconds), np.float32), Stop(), quick=False)
 
     yield Model("speech to text: encoding 4 s", hear)
     yield Model(

@@ -32,7 +32,7 @@ from pipeline.stt.windows import FULL_WINDOW_S
 from pipeline.weights import WeightStore
 
 AFTER_S = 0.2
-"""So much silence has been heard when a pause is noticed, as a rule."""
+"""More silence has been heard at no pause, as a rule."""
 WORSE_LIMIT = 1.0
 APART_LIMIT = 0.5
 TIME_LIMIT = 1 / 3
@@ -47,7 +47,7 @@ def hearing() -> None:
 def windows() -> None:
     """Word error and time: the whole window of 30 s against the one that fits, without and with a draft.
 
-    Each recording is transcribed three times, one thread, as at the pause after its last word; the draft is what would
+    Each recording is transcribed three times, in haste, as at the pause after its last word; the draft is what would
     have been transcribed up to a second earlier. Takes about six minutes.
     """
     fitting, full = _whisper(), _whisper(shortest_window_s=FULL_WINDOW_S)

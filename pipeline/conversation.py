@@ -29,7 +29,7 @@ from pipeline.replying import Replying
 from pipeline.settings import ConversationSettings
 from pipeline.stt.base import Transcript
 from pipeline.tasks import Tasks
-from pipeline.turns import Onset, Resumed, Silence, Speaking, TooLong, TurnDetector
+from pipeline.turns import Fading, Onset, Resumed, Silence, Speaking, TooLong, TurnDetector
 
 _OUTBOX_EVENTS = 64
 _LEAST_COMMIT_S = 0.1
@@ -241,6 +241,8 @@ class Conversation:
                 self._turn.go_on()
                 if self._turn.overlaps and self._detector.lasted_s >= self._turn_taking.interrupt_s:
                     await self._interrupt(self._turn)
+            case Fading(end_s) if self._turn is not None and self.settings.detect_turns:
+                self._turn.fade(end_s)
             case Silence() if self._turn is not None:
                 await self._consider(self._turn, step)
             case Resumed() if self._turn is not None:
@@ -379,6 +381,8 @@ class Conversation:
             await self._interrupt(turn)
         self._turn = None
         self._detector.end_turn()
+        if turn.fades:
+            self._guessing.drop()  # it is not to all that was said
         guess = self._guessing.take()
         turn.trace.committed_s = self.input_position_s()
         turn.trace.speech_end_s = end_s

@@ -21,6 +21,7 @@ from pipeline.languages import Language
 from pipeline.lm.base import NO_TOOLS, Message, Piece, Toolbox
 from pipeline.loading import Models, load_models
 from pipeline.profiles import Profile
+from pipeline.stopping import Stop
 from pipeline.stt.base import Transcript
 from pipeline.vad import VoiceActivityStream
 from pipeline.weights import WeightStore
@@ -96,7 +97,8 @@ class Engine:
         second = np.zeros(INPUT_RATE_HZ, dtype=np.float32)
         self.voice_activity().probability(second[:512])
         await self.completeness(second)
-        await self.transcribe(second, dict.fromkeys(Language, 1.0), deadline_s=0.0)
+        for deadline_s in (0.0, WHENEVER):  # in haste and not
+            await self.transcribe(second, dict.fromkeys(Language, 1.0), deadline_s=deadline_s)
         for language, text in _WARM_UP_TEXT.items():
             async with aclosing(self.reply([Message("user", text)], language, 4)) as pieces:
                 async for _ in pieces:
@@ -143,17 +145,18 @@ class Engine:
         deadline_s: float = WHENEVER,
     ) -> Transcript:
         """See `SpeechToText.transcribe`. Without a deadline it gives way to whoever has one, and takes its time; so
-        does one that has a deadline while a reply is being spoken, which needs the processor as well.
+        does one that has a deadline while a reply is being synthesised, which needs the processor as well.
 
         Raises:
             Stopped: it gave way.
         """
         self._transcriptions += 1
-        hearing, quick = self._models.speech_to_text, deadline_s < WHENEVER and not self._workers.speaking.running
-        return await self._workers.hearing.run(
-            lambda stop: hearing.transcribe(samples_16k, languages, draft=draft, quick=quick, stop=stop),
-            deadline_s=deadline_s,
-        )
+
+        def transcribe(stop: Stop) -> Transcript:
+            quick = deadline_s < WHENEVER and not self._workers.speaking.running
+            return self._models.speech_to_text.transcribe(samples_16k, languages, draft=draft, quick=quick, stop=stop)
+
+        return await self._workers.hearing.run(transcribe, deadline_s=deadline_s)
 
     async def prepare_reply(self, messages: Sequence[Message], language: Language, toolbox: Toolbox = NO_TOOLS) -> None:
         """Have the language model read what will be the beginning of a prompt, if it has nothing else to do.

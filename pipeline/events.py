@@ -25,7 +25,7 @@ class Trace:
 
     Attributes:
         speech_end_s: where the detector puts the last speech.
-        pause_s: the detector heard enough silence to call it a pause.
+        pause_s: the detector heard enough silence to call it a pause, or the last word dying away.
         committed_s: the turn was decided to be over.
         transcript_s: the transcript was final.
         first_token_s: the language model's first piece of text.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,8 @@ class _Pause:
 
     end_s: float
     ask_at_s: float
+    fades: bool
+    """It may be no silence, but a soft sound."""
     transcription: asyncio.Task[None] = field(init=False)
     transcript: Transcript | None = None
     completeness: list[float] = field(default_factory=list)
@@ -112,6 +115,11 @@ class Turn:
             return None
         return self._joined(self._pause.transcript)
 
+    @property
+    def fades(self) -> bool:
+        """What is understood may lack soft words at the end, for it is not clear whether they are any."""
+        return self._pause is not None and self._pause.fades
+
     def go_on(self) -> None:
         """Somebody is speaking. What is new of it is transcribed now and then, for what is known already need not be
         found when everybody waits for it."""
@@ -120,6 +128,12 @@ class Turn:
             self._partial_from_s = self._audio.end_s
             self._partial = self._spawn(self._transcribe_partly(self._piece()))
 
+    def fade(self, end_s: float) -> None:
+        """Since `end_s` all has been so soft that a pause is likely: what it takes to answer begins. Nothing is decided
+        by it."""
+        if self._pause is None:
+            self._pause = self._notice_pause(end_s, fades=True)
+
     def pause(self, end_s: float, silence_s: float, *, ask: bool) -> float:
         """Nothing but silence since `end_s`. Returns how much of it ends the turn, as things stand.
 
@@ -127,11 +141,9 @@ class Turn:
         for this turn to decide.
         """
         if self._pause is None:
-            if self._partial is not None:
-                self._partial.cancel()
-            self.trace.pause_s = self._sample_clock()
-            self._pause = self._begin_pause(end_s)
+            self._pause = self._notice_pause(end_s)
         pause = self._pause
+        pause.fades = False
         answered = pause.question is None or pause.question.done()
         if ask and answered and silence_s >= pause.ask_at_s:
             pause.ask_at_s = silence_s + self._settings.ask_again_s
@@ -160,7 +172,7 @@ class Turn:
         _cancel(pause.transcription)
         if pause.transcript is None:
             return
-        if pause.end_s - self._piece_from_s >= self._settings.settle_s:
+        if not pause.fades and pause.end_s - self._piece_from_s >= self._settings.settle_s:
             self._settled.append(pause.transcript)
             self._piece_from_s = (pause.end_s + self._audio.end_s) / 2
             self._draft = None
@@ -173,6 +185,9 @@ class Turn:
         The audio is not needed any more from now on.
         """
         _cancel(self._partial)
+        if self._pause is not None and self._pause.fades:
+            _cancel(self._pause.transcription)
+            self._pause = None
         if self._pause is None:
             self._pause = self._begin_pause(self._audio.end_s)
         self._pause.drop_questions()
@@ -188,8 +203,15 @@ class Turn:
         """The audio of what is not settled."""
         return self._audio.since(self._piece_from_s)
 
-    def _begin_pause(self, end_s: float) -> _Pause:
-        pause = _Pause(end_s, self._settings.ask_s)
+    def _notice_pause(self, end_s: float, *, fades: bool = False) -> _Pause:
+        if self._partial is not None and not self._partial.done():
+            self._partial.cancel()
+            self._partial_from_s = -math.inf  # if this is no pause after all, it is wanted at once
+        self.trace.pause_s = self._sample_clock()
+        return self._begin_pause(end_s, fades=fades)
+
+    def _begin_pause(self, end_s: float, *, fades: bool = False) -> _Pause:
+        pause = _Pause(end_s, self._settings.ask_s, fades)
         pause.transcription = self._spawn(self._transcribe_pause(pause, self._piece()))
         return pause
 

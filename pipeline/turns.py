@@ -24,6 +24,13 @@ class Speaking:
 
 
 @dataclass(frozen=True, slots=True)
+class Fading:
+    """The turn goes on, but of late so softly that this may be the last word, dying away since `end_s`."""
+
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Silence:
     """Nothing but silence since `end_s`, for `silence_s` now: perhaps the end of the turn.
 
@@ -37,7 +44,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The speaker went on: what was made of the silence is void."""
+    """The speaker went on: what was made of the silence, or of what faded, is void."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,10 @@ class TooLong:
     end_s: float
 
 
-Step: TypeAlias = Onset | Speaking | Silence | Resumed | TooLong
+Step: TypeAlias = Onset | Speaking | Fading | Silence | Resumed | TooLong
+
+_DIES_AWAY_S = 0.3
+"""What is soft for longer is somebody who speaks softly."""
 
 
 class _State(Enum):
@@ -73,9 +83,8 @@ class TurnDetector:
         self._end_s = 0.0
         self._stirs = False
         self._faded_s = 0.0
-        """Unbroken just before now, whatever the detector says of it."""
+        """How long everything just before now has been soft, silence left out."""
         self._fades = False
-        """Whether what the detector hears in a pause may still be the last word, dying away."""
         self._level_db = -math.inf
         self._loudest_db = -math.inf
 
@@ -117,6 +126,7 @@ class TurnDetector:
     def _enter(self, state: _State) -> None:
         self._state = state
         self._run_s = self._faded_s = 0.0
+        self._fades = False
 
     def _speech_lasts(self, is_speech: bool, is_silence: bool) -> bool:
         if is_speech:
@@ -145,23 +155,22 @@ class TurnDetector:
             self._run_s = 0.0
         elif is_silence:
             self._run_s += FRAME_S
-        self._faded_s = self._faded_s + FRAME_S if self._is_faded else 0.0
-        if self._run_s < self.settings.pause_s and self._faded_s < self.settings.faded_s:
-            return Speaking()
-        self._enter(_State.PAUSE)
-        self._fades = not is_silence
-        return Silence(self._end_s, self._now_s - self._end_s, self._stirs)
+        if self._run_s >= self.settings.pause_s:
+            self._enter(_State.PAUSE)
+            return Silence(self._end_s, self._now_s - self._end_s, self._stirs)
+        if self._level_db >= self._loudest_db - self.settings.faded_db:
+            self._faded_s = 0.0
+        elif not is_silence:
+            self._faded_s += FRAME_S
+        faded_for_s = self._faded_s - self.settings.faded_s
+        faded_before, self._fades = self._fades, 0.0 <= faded_for_s < _DIES_AWAY_S
+        if self._fades:
+            return Fading(self._end_s)
+        return Resumed() if faded_before else Speaking()
 
     def _in_pause(self, is_speech: bool, is_silence: bool) -> Step | None:
-        # Of who goes on as softly for long it is believed before the longest wait is over.
-        late = self._now_s - self._end_s >= self.settings.longest_wait_s - self.settings.onset_s
-        self._fades = self._fades and self._is_faded and not (is_silence or late)
-        if not self._fades and self._speech_lasts(is_speech, is_silence):
+        if self._speech_lasts(is_speech, is_silence):
             self._end_s = self._now_s
             self._enter(_State.SPEECH)
             return Resumed()
         return self.silence
-
-    @property
-    def _is_faded(self) -> bool:
-        return self._level_db < self._loudest_db - self.settings.faded_db

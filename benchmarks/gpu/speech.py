@@ -52,7 +52,7 @@ class Hearing:
         self._draft = said.tokens[: scenario.drafted]
 
     def hear(self) -> object:
-        return self._network.hear(self._mel, Stop())
+        return self._network.hear(self._mel, Stop(), quick=True)
 
     def write(self, heard: object) -> list[int]:
         said, _ = self._decoder.write(heard, _PROMPT, self._draft, self._scenario.said, Stop())

@@ -50,7 +50,8 @@ class SpeechToText(Protocol):
             languages: how likely each is before anything was heard; one alone is taken as given.
             draft: what was understood of the beginning of this utterance. It makes the answer come sooner, and is no
                 part of the question: but for rounding the answer is the same without it.
-            quick: somebody waits for it, and the machine is free: it may take more processor time to come sooner.
+            quick: somebody waits for it, and nothing is being synthesised: it may take more of the processor to come
+                sooner.
             stop: to be looked at often.
 
         Raises:

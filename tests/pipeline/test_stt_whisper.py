@@ -6,6 +6,7 @@ import struct
 import threading
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from harness import fixtures
 from harness.measures import words
 from pipeline.audio import INPUT_RATE_HZ, FloatArray
 from pipeline.languages import Language
+from pipeline.remote import RemoteSpeechToText
 from pipeline.stopping import Stop, Stopped
-from pipeline.stt.base import SpeechToText
+from pipeline.stt.base import SpeechToText, Transcript
 from pipeline.stt.faster_whisper import FasterWhisper
 from pipeline.stt.whisper import Whisper
 from pipeline.stt.whisper.onnx_network import OnnxNetwork
@@ -67,12 +69,40 @@ def test_it_tells_the_six_languages_apart(whisper: Whisper, clip: fixtures.Fixtu
 
 
 @pytest.mark.models
-def test_haste_changes_nothing_but_the_time(whisper: Whisper) -> None:
+def test_haste_takes_a_second_thread_and_changes_nothing_else(
+    whisper: Whisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network: Any = whisper._network
+    took: list[str] = []
+
+    def watched(name: str) -> None:
+        run = getattr(network, name).run
+        monkeypatch.setattr(getattr(network, name), "run", lambda *args: (took.append(name), run(*args))[1])
+
+    watched("_encoder")
+    watched("_quick_encoder")
     quick, slow = (
         whisper.transcribe(samples(CLIPS[0]), ALL, draft=None, quick=quick, stop=Stop()) for quick in (True, False)
     )
+    assert took == ["_quick_encoder", "_encoder"]
     assert quick.tokens == slow.tokens
     assert quick.ends == pytest.approx(slow.ends, abs=0.02)
+
+
+def test_haste_reaches_the_process_of_the_model() -> None:
+    class Process:
+        told: dict[str, Any]
+
+        def call(self, *_: Any, **told: Any) -> Transcript:
+            self.told = told
+            return Transcript("", Language.EN)
+
+    process: Any = Process()
+    for quick in (True, False):
+        RemoteSpeechToText(process, "whisper").transcribe(
+            np.zeros(9, np.float32), ALL, draft=None, quick=quick, stop=Stop()
+        )
+        assert process.told["quick"] is quick
 
 
 @pytest.mark.models

@@ -6,9 +6,10 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from pipeline.events import ReplyDone, Transcribed, TurnCommitted
+from pipeline.events import ReplyDone, ReplyText, Transcribed, TurnCommitted
 from pipeline.profiles import load_profile
 from pipeline.testing import Prompts, Script, ScriptedCaller
 from pipeline.vad import FRAME_S
@@ -225,6 +226,67 @@ def test_what_is_said_is_transcribed_while_it_is_being_said(call: Any) -> None:
         ("hear", "once upon a time"),
     ]
     assert ("prepare", "once upon a time") in script.calls
+
+
+LOUD, SOFT = 0.9, 0.02
+"""Levels; the second is called speech, too, and is 33 dB below the first."""
+
+
+async def ends_softly(caller: ScriptedCaller) -> None:
+    await caller.speak(1.0, level=LOUD)
+    await caller.speak(0.2, level=SOFT)
+    await caller.until(ReplyDone)
+
+
+def test_what_it_takes_to_answer_begins_while_the_last_word_dies_away(call: Any) -> None:
+    caller = call(Script(partly="hello"), ends_softly)
+    (committed,) = caller.all(TurnCommitted)
+    (done,) = caller.all(ReplyDone)
+    assert done.trace.pause_s == pytest.approx(1.0 + PROFILE.turns.faded_s, abs=FRAME_S)
+    assert committed.end_s == pytest.approx(1.0, abs=FRAME_S)
+
+
+@pytest.mark.parametrize("silence_limit_s", [None, 0.0, 0.2])
+def test_no_turn_is_over_while_somebody_speaks_softly(call: Any, silence_limit_s: float | None) -> None:
+    script = Script(partly="hello", heard=["hello, can you hear me"], ends=[1.0], completeness=[1.0])
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.0, level=LOUD)
+        await caller.speak(2.0, level=SOFT)
+        assert not caller.all(TurnCommitted)
+        await caller.until(ReplyDone)
+
+    caller = call(script, hold, silence_limit_s=silence_limit_s)
+    assert [one.text for one in caller.all(Transcribed)] == ["hello, can you hear me"]
+
+
+def test_a_reply_begun_while_a_word_seemed_to_die_away_is_dropped_when_it_goes_on(call: Any) -> None:
+    script = Script(partly="once", heard=["once upon a time"], reply=lambda messages: messages[-1].text)
+
+    async def hold(caller: ScriptedCaller) -> None:
+        for _ in range(3):
+            await caller.speak(0.5, level=LOUD)
+            await caller.speak(0.2, level=SOFT)
+        await caller.speak(0.5, level=LOUD)
+        await caller.until(ReplyDone)
+
+    caller = call(script, hold)
+    assert script.calls.count(("think", "once")) == 3
+    assert "".join(one.text for one in caller.all(ReplyText)) == "once upon a time"
+
+
+def test_a_turn_that_the_caller_ends_while_it_fades_is_heard_to_its_end(call: Any) -> None:
+    script = Script(partly="once", heard=["once upon a time"])
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(0.5, level=LOUD)
+        await caller.speak(0.2, level=SOFT)
+        await caller.play(np.zeros(400, np.float32))  # less than a frame
+        await caller.conversation.commit()
+        await caller.until(ReplyDone)
+
+    call(script, hold)
+    assert len([what for what, _ in script.calls if what.startswith("hear")]) == 2
 
 
 def test_a_long_turn_is_not_heard_again_from_its_beginning(call: Any) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.profiles import load_profile
-from pipeline.turns import Onset, Resumed, Silence, Speaking, Step, TooLong, TurnDetector
+from pipeline.profiles import TurnProfile, load_profile
+from pipeline.turns import Fading, Onset, Resumed, Silence, Speaking, Step, TooLong, TurnDetector
 from pipeline.vad import FRAME_S
 
 SETTINGS = replace(load_profile("embedded").turns, onset_s=0.09, pause_s=0.2, longest_turn_s=5.0, fading_db=24.0)
@@ -21,9 +21,9 @@ def frames(probability: float, seconds: float, level_db: float = LOUD_DB) -> lis
     return [(probability, level_db)] * round(seconds / FRAME_S)
 
 
-def steps(pushed: list[tuple[float, float]]) -> list[Step]:
+def steps(pushed: list[tuple[float, float]], settings: TurnProfile = SETTINGS) -> list[Step]:
     """What the detector says; a turn that is too long is ended, and nothing else."""
-    detector = TurnDetector(SETTINGS)
+    detector = TurnDetector(settings)
     seen = []
     for probability, level_db in pushed:
         if (step := detector.push(probability, level_db)) is not None:
@@ -117,34 +117,41 @@ def test_a_soft_last_word_is() -> None:
     assert silence.end_s == pytest.approx(1.3, abs=FRAME_S)
 
 
-def test_a_pause_is_noticed_while_the_last_word_dies_away() -> None:
+def test_it_is_told_that_the_last_word_dies_away_and_changes_nothing_else() -> None:
     """The detector calls that speech for a tenth of a second, by which every answer would come later."""
-    dying = frames(SPEECH, 0.3, LOUD_DB - 30)
-    seen = steps(frames(SPEECH, 1.0) + dying + frames(QUIET, 0.3))
-    assert kinds(seen) == [Onset, Speaking, Silence]
-    first = next(step for step in seen if isinstance(step, Silence))
-    assert first.end_s == pytest.approx(1.0, abs=FRAME_S)
-    assert SETTINGS.faded_s <= first.silence_s < SETTINGS.faded_s + FRAME_S
-    assert first.stirs, "or the turn could be over while somebody speaks"
-
-
-def test_soft_speech_after_a_pause_resumes_the_turn() -> None:
-    seen = steps(frames(SPEECH, 1.0) + frames(QUIET, 0.3) + frames(SPEECH, 0.13, LOUD_DB - 30))
-    assert kinds(seen) == [Onset, Speaking, Silence, Resumed, Speaking]
+    spoken, dying = frames(SPEECH, 1.0), frames(SPEECH, 0.3, LOUD_DB - 30)
+    seen = steps(spoken + dying + frames(QUIET, 0.5, LOUD_DB - 50))
+    assert kinds(seen) == [Onset, Speaking, Fading, Silence]
+    faded = next(number for number, step in enumerate(seen) if isinstance(step, Fading))
+    assert faded * FRAME_S == pytest.approx(1.0 + SETTINGS.faded_s - SETTINGS.onset_s, abs=1.5 * FRAME_S)
+    deaf = replace(SETTINGS, faded_db=200.0)
+    told = [step for step in seen if isinstance(step, Silence)]
+    assert told == [
+        step for step in steps(spoken + dying + frames(QUIET, 0.5, LOUD_DB - 50), deaf) if isinstance(step, Silence)
+    ]
 
 
 def test_a_loud_word_resumes_what_seemed_to_die_away() -> None:
     closed = frames(SPEECH, 0.2, LOUD_DB - 30)
     seen = steps(frames(SPEECH, 1.0) + closed + frames(SPEECH, 0.5))
-    assert kinds(seen) == [Onset, Speaking, Silence, Resumed, Speaking]
+    assert kinds(seen) == [Onset, Speaking, Fading, Resumed, Speaking]
 
 
-def test_whoever_goes_on_softly_is_not_taken_to_be_done() -> None:
+def test_whoever_goes_on_softly_goes_on() -> None:
     seen = steps(frames(SPEECH, 1.0) + frames(SPEECH, 2.0, LOUD_DB - 30))
-    assert kinds(seen)[:4] == [Onset, Speaking, Silence, Resumed]
-    silences = [step for step in seen if isinstance(step, Silence)]
-    assert all(silence.stirs for silence in silences)
-    assert max(silence.silence_s for silence in silences) < SETTINGS.longest_wait_s + SETTINGS.onset_s
+    assert kinds(seen) == [Onset, Speaking, Fading, Resumed, Speaking]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(-90, 0)), max_size=300))
+def test_what_fades_decides_nothing(pushed: list[tuple[float, float]]) -> None:
+    """But for it, the steps are those of a detector that does not look for it."""
+    told, deaf = (steps(pushed, replace(SETTINGS, faded_db=faded_db)) for faded_db in (27.0, 200.0))
+    assert len(told) == len(deaf)
+    for one, other in zip(told, deaf, strict=True):
+        if isinstance(other, Speaking):
+            assert isinstance(one, Speaking | Fading | Resumed)
+        else:
+            assert one == other
 
 
 def test_a_turn_without_end_is_cut() -> None:
@@ -155,10 +162,11 @@ def test_a_turn_without_end_is_cut() -> None:
 def test_steps_come_in_an_order_that_makes_sense(pushed: list[tuple[float, float]]) -> None:
     allowed = {
         None: {Onset},
-        Onset: {Speaking, Silence, TooLong},
-        Speaking: {Speaking, Silence, TooLong},
+        Onset: {Speaking, Fading, Silence, TooLong},
+        Speaking: {Speaking, Fading, Silence, TooLong},
+        Fading: {Fading, Resumed, Silence, TooLong},
         Silence: {Silence, Resumed},
-        Resumed: {Speaking, Silence, TooLong},
+        Resumed: {Speaking, Fading, Silence, TooLong},
         TooLong: {Onset},
     }
     previous: type[Step] | None = None

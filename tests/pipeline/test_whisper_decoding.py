@@ -28,7 +28,7 @@ class Reciter:
     mels: int = 80
     runs: list[int] = field(default_factory=list)
 
-    def hear(self, mel: FloatArray, stop: Stop, *, quick: bool = True) -> None:
+    def hear(self, mel: FloatArray, stop: Stop, *, quick: bool) -> None:
         raise NotImplementedError
 
     def read(

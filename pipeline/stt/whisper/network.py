@@ -59,7 +59,7 @@ class Network(Protocol):
 
     mels: int
 
-    def hear(self, mel: FloatArray, stop: Stop, *, quick: bool = True) -> Heard:
+    def hear(self, mel: FloatArray, stop: Stop, *, quick: bool) -> Heard:
         """Encode log-mel frames of 10 ms: float32, shape (1, mels, frames). For `quick` see `SpeechToText`."""
         ...
 

@@ -47,7 +47,7 @@ class OnnxNetwork:
         self._quick_encoder = OnnxSession(encoder, threads=threads) if threads > 1 else self._encoder
         self._decoder = OnnxSession(decoder_graph(weights, tokens), threads=1)
 
-    def hear(self, mel: FloatArray, stop: Stop, *, quick: bool = True) -> Arrays:
+    def hear(self, mel: FloatArray, stop: Stop, *, quick: bool) -> Arrays:
         """See `Network`."""
         encoder = self._quick_encoder if quick else self._encoder
         return dict(zip(encoder.outputs, encoder.run({"mel": mel}, stop), strict=True))

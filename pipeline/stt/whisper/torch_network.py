@@ -47,7 +47,7 @@ class TorchNetwork:
         return added
 
     @torch.inference_mode()
-    def hear(self, mel: FloatArray, stop: Stop, *, quick: bool = True) -> Any:
+    def hear(self, mel: FloatArray, stop: Stop, *, quick: bool) -> Any:
         """See `Network`; it always is as quick as it can.
 
         transformers' own encoder takes nothing but the full window, so its parts are called here.

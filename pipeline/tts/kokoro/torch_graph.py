@@ -104,11 +104,8 @@ def _placed(tensor: Tensor, device: str) -> Tensor:
 
 def _together(tensors: Sequence[Tensor]) -> list[Tensor]:
     """On one device: the GPU, if one of them is there. A single number may stay where it is."""
-    devices = {tensor.device for tensor in tensors if tensor.dim()}
-    if len(devices) < 2:
-        return list(tensors)
-    device = next(device for device in devices if device.type != "cpu")
-    return [tensor.to(device) for tensor in tensors]
+    device = next((tensor.device for tensor in tensors if tensor.device.type != "cpu"), None)
+    return [tensor if device is None or not tensor.dim() else tensor.to(device) for tensor in tensors]
 
 
 def _integers(tensor: Tensor) -> list[int]:
