@@ -172,6 +172,7 @@ class Turn:
         _cancel(pause.transcription)
         if pause.transcript is None:
             return
+        self._partial_from_s = self._audio.end_s
         if not pause.fades and pause.end_s - self._piece_from_s >= self._settings.settle_s:
             self._settled.append(pause.transcript)
             self._piece_from_s = (pause.end_s + self._audio.end_s) / 2

@@ -289,6 +289,23 @@ def test_a_turn_that_the_caller_ends_while_it_fades_is_heard_to_its_end(call: An
     assert len([what for what, _ in script.calls if what.startswith("hear")]) == 2
 
 
+@pytest.mark.parametrize(("silent_s", "again"), [(0.2, True), (0.9, False)])
+def test_a_draft_dropped_for_a_pause_is_made_again_at_once_unless_the_pause_was_heard(
+    call: Any, silent_s: float, again: bool
+) -> None:
+    script = Script(partly="once", heard=["once upon", "once upon a time"], ends=[0.0, 1.0], hearing_s=0.3)
+
+    async def hold(caller: ScriptedCaller) -> None:
+        await caller.speak(1.2)
+        await caller.keep_silent(silent_s)
+        await caller.speak(0.6)
+        await caller.until(ReplyDone)
+
+    call(script, hold)
+    hearing = [what for what, _ in script.calls if what.startswith("hear")]
+    assert hearing == ["hear partly", "hear", *(["hear partly"] if again else []), "hear"]
+
+
 def test_a_long_turn_is_not_heard_again_from_its_beginning(call: Any) -> None:
     prompts = Prompts("Fine.")
     script = Script(heard=["the first part", "and the second"], ends=[0.2, 1.0], reply=prompts)
