@@ -49,8 +49,9 @@ def measure(
     """Measure each stage and the whole turn, warm: wall clock and CUDA events, one conversation and several.
 
     Writes OUT/PROFILE.jsonl and OUT/PROFILE.md, the second for docs/performance.md. The bar: for one conversation, 70 %
-    of the tokens a second that the memory's measured bandwidth allows. Takes some minutes (an estimate: it has not been
-    run on a GPU). Without Kokoro's weights (`s2s weights pull`), English speech is left out, and said to be.
+    of the tokens a second that the memory's measured bandwidth allows. Takes some minutes (an estimate: with a third as
+    many turns it took 85 s on an H100). Without Kokoro's weights (`s2s weights pull`), English speech is left out, and
+    said to be.
 
     \b
     Examples:
