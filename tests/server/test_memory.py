@@ -18,6 +18,7 @@ LEFT_BY_THREADS = """
 import asyncio
 import sys
 import threading
+import time
 import numpy as np
 import psutil
 from server.memory import kept_small
@@ -26,6 +27,7 @@ def held_mb():
     return psutil.Process().memory_info().rss / 2**20
 
 def hold(block_bytes):
+    together.wait()  # what a thread that is being started needs lies below the blocks of all
     blocks = [np.ones(block_bytes, np.uint8) for _ in range(6 * 2**20 // block_bytes)]
     together.wait()
     del blocks
@@ -36,6 +38,9 @@ def hold_and_let_go():
         thread.start()
     for thread in threads:
         thread.join()
+    while psutil.Process().num_threads() > threads_before:  # Python's have ended; what the system's hold is still held
+        time.sleep(0.01)
+    np.ones(100_000, np.uint8)  # the end of the heap is looked at whenever a block of some size is let go
 
 async def keep_small():
     async with kept_small():
@@ -43,7 +48,7 @@ async def keep_small():
 
 np.ones(30 * 2**20, np.uint8)  # as a model is that was just loaded
 together = threading.Barrier(8)
-before_mb = held_mb()
+before_mb, threads_before = held_mb(), psutil.Process().num_threads()
 asyncio.run(keep_small()) if sys.argv[1] == "kept small" else hold_and_let_go()
 print(held_mb() - before_mb)
 """
