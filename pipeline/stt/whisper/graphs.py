@@ -9,25 +9,18 @@ memory for every token, with blocks of 128 weights that have a step each.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
-from pipeline.eight_bits import signed_steps
+from pipeline.audio import FloatArray
+from pipeline.onnx_graph import GraphBuilder
 from pipeline.stt.whisper.network import Tokens
 from pipeline.stt.whisper.weights import Weights
 
-_BLOCK = 128
 _NEVER = -1e9
-_MICROSOFT = "com.microsoft"
-_OPSETS = (helper.make_opsetid("", 20), helper.make_opsetid(_MICROSOFT, 1))
-_IR_VERSION = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +130,7 @@ def decoder_graph(weights: Weights, tokens: Tokens) -> bytes:
     logits = graph.blockwise(graph.normalised(x, "decoder/layer_norm"), vocabulary)
     _outputs(graph, logits, tokens, len(vocabulary))
     single = (TensorProto.INT64, [1, "n"])
-    inputs: _Inputs = {
+    inputs: dict[str, tuple[int, list[Any]]] = {
         "tokens": single,
         "positions": single,
         "mask": (TensorProto.FLOAT, [1, 1, "n", "total"]),
@@ -169,41 +162,15 @@ def _outputs(graph: _Builder, logits: str, tokens: Tokens, vocabulary: int) -> N
     graph.op("ArgMax", graph.op("Add", logits, graph.constant(never)), axis=2, keepdims=0, result="first")
 
 
-_Inputs = dict[str, tuple[int, list[Any]]]
-
-
-class _Builder:
-    """Nodes and constants of one graph; every method that adds a node returns the name of its output."""
+class _Builder(GraphBuilder):
+    """Of a graph that is made of such weights."""
 
     def __init__(self, weights: Weights) -> None:
+        super().__init__()
         self._weights = weights
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
-        self._numbers = itertools.count()
 
-    def float(self, name: str) -> npt.NDArray[np.float32]:
+    def float(self, name: str) -> FloatArray:
         return self._weights[name].astype(np.float32)
-
-    def constant(self, value: npt.ArrayLike, kind: npt.DTypeLike = np.float32) -> str:
-        name = self._name()
-        self._constants.append(numpy_helper.from_array(np.asarray(value, kind), name))
-        return name
-
-    def integers(self, value: Sequence[int]) -> str:
-        return self.constant(value, np.int64)
-
-    def op(self, kind: str, *inputs: str, result: str = "", **attributes: Any) -> str:
-        output = result or self._name()
-        self._nodes.append(helper.make_node(kind, inputs, [output], **attributes))
-        return output
-
-    def microsoft(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        return self.op(kind, *inputs, domain=_MICROSOFT, **attributes)
-
-    def split(self, x: str, widths: list[int]) -> list[str]:
-        outputs = [self._name() for _ in widths]
-        self._nodes.append(helper.make_node("Split", [x, self.integers(widths)], outputs, axis=2))
-        return outputs
 
     def weighted(self, name: str) -> tuple[str, str]:
         return self.constant(self.float(f"{name}/weight")), self.constant(self.float(f"{name}/bias"))
@@ -213,52 +180,11 @@ class _Builder:
         return self.op("LayerNormalization", x, gain, shift, axis=-1, epsilon=1e-5)
 
     def by_rows(self, x: str, name: str) -> str:
-        """A linear layer for many rows at once: (1, rows, in) to (1, rows, out). Each row is quantised by its own."""
-        steps, step = signed_steps(self.float(f"{name}/weight"))
-        largest = self.op("ReduceMax", self.op("Abs", x), self.integers([2]), keepdims=1)
-        row_step = self.op("Add", self.op("Mul", largest, self.constant(1 / 127)), self.constant(1e-9))
-        flat = self.op("Reshape", row_step, self.integers([-1]))
-        zeros = self.op("Expand", self.constant([128], np.uint8), self.op("Shape", flat))
-        quantised = self.op("QuantizeLinear", x, flat, zeros, axis=1)
-        y = self.microsoft(
-            "MatMulIntegerToFloat",
-            *(quantised, self.constant(np.ascontiguousarray(steps.T), np.int8)),
-            *(self.constant(1.0), self.constant(step), self.constant(128, np.uint8)),
-        )
-        return self.op("Add", self.op("Mul", y, row_step), self.constant(self.float(f"{name}/bias")))
+        """A linear layer for many rows at once: (1, rows, in) to (1, rows, out)."""
+        return self.op("Add", self.rowwise(x, self.float(f"{name}/weight")), self.constant(self.float(f"{name}/bias")))
 
     def by_blocks(self, x: str, name: str) -> str:
         """A linear layer for few rows at once."""
         return self.op(
             "Add", self.blockwise(x, self.float(f"{name}/weight")), self.constant(self.float(f"{name}/bias"))
         )
-
-    def blockwise(self, x: str, weight: npt.NDArray[np.float32]) -> str:
-        """`x` times the transpose of `weight`, shape (out, in)."""
-        rows, columns = weight.shape
-        blocks = weight.reshape(rows, columns // _BLOCK, _BLOCK)
-        step = np.maximum(np.abs(blocks).max(axis=2) / 127, np.float32(1e-12))
-        steps = np.rint(blocks / step[..., None]) + 128
-        return self.microsoft(
-            "MatMulNBits",
-            *(x, self.constant(steps, np.uint8), self.constant(step)),
-            K=columns,
-            N=rows,
-            bits=8,
-            block_size=_BLOCK,
-            accuracy_level=4,
-        )
-
-    def model(self, inputs: _Inputs, outputs: Sequence[str]) -> bytes:
-        graph = helper.make_graph(
-            self._nodes,
-            "whisper",
-            [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in inputs.items()],
-            [helper.make_empty_tensor_value_info(name) for name in outputs],
-            self._constants,
-        )
-        serialised: bytes = helper.make_model(graph, opset_imports=_OPSETS, ir_version=_IR_VERSION).SerializeToString()
-        return serialised
-
-    def _name(self) -> str:
-        return f"v{next(self._numbers)}"
