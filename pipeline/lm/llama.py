@@ -18,15 +18,13 @@ from typing import Any, TypeAlias
 
 from pipeline.lm.base import NO_TOOLS, LanguageModelError, Message, Piece, Toolbox, estimated_tokens
 from pipeline.lm.chat_completions import Answer, chat_request
+from pipeline.lm.sentence_ends import is_end, without_end
 from pipeline.lm.slots import Slots
 from pipeline.stopping import Stop
 
 _Request: TypeAlias = dict[str, Any]
 _Chunk: TypeAlias = dict[str, Any]
 
-SENTENCE_ENDS = (".", "?", "!", "。", "？", "！")
-MOST_READ = 32
-"""Characters, some six words: of more, telling whether the sentence has ended is less sure and takes longer."""
 # The marks are among the likeliest tokens or do not matter; from the tenth on, more of these tell nothing more.
 _LIKELIEST = 40
 _QUESTION_SLOT = 0
@@ -160,20 +158,7 @@ class Llama:
                 thread.join()
 
 
-def without_end(text: str) -> str:
-    """The last words of a text, `MOST_READ` characters at most, from a whole word on where there are spaces, without
-    what is written behind the last of them."""
-    end = len(text)
-    while end and not text[end - 1].isalnum():
-        end -= 1
-    if end <= MOST_READ:
-        return text[:end].lstrip()
-    before, last = text[end - MOST_READ - 1], text[end - MOST_READ : end]
-    _, _, whole = f"{before}{last}".partition(" ")
-    return whole.lstrip() or last
-
-
 def probability_of_end(likeliest: Sequence[Mapping[str, Any]]) -> float:
     """Args: `likeliest` of the tokens that may come next: `token` as text, `logprob`."""
-    ends = (math.exp(one["logprob"]) for one in likeliest if one["token"].strip().startswith(SENTENCE_ENDS))
+    ends = (math.exp(one["logprob"]) for one in likeliest if is_end(one["token"]))
     return min(1.0, sum(ends))

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from pipeline.lm.base import NO_TOOLS, CutOff, LanguageModelError, Message, Tool, Toolbox, ToolCall
 from pipeline.lm.chat_completions import chat_messages, chat_request
 from pipeline.lm.echo import Echo
-from pipeline.lm.llama import MOST_READ, SENTENCE_ENDS, Llama, probability_of_end, without_end
+from pipeline.lm.llama import Llama, probability_of_end
+from pipeline.lm.sentence_ends import MOST_READ, SENTENCE_ENDS, without_end
 from pipeline.lm.slots import Slots
 from pipeline.stopping import Stop
 from pipeline.weights import WeightStore
