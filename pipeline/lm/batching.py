@@ -16,12 +16,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipeline.lm.base import LanguageModelError
+from pipeline.lm.prompt_lookup import draft
 from pipeline.stopping import Stop
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 256
-"""Tokens of a prompt that are read between two steps: so long do the others wait."""
 _WORTH_COPYING = 16
 """Tokens; to read fewer costs no more than to have them from another slot."""
 
@@ -34,6 +33,10 @@ class Decoding(Protocol):
 
     conversations: int
     context_tokens: int
+    read_at_once: int
+    """Tokens of a prompt that are read between two steps: so long do the others wait."""
+    most_drafted: int
+    """Tokens that are worth drafting, where a step reads several in little more time than one."""
 
     def read(self, slot: int, tokens: Sequence[int], before: int) -> int:
         """Read `tokens` after the first `before` of a slot; the rest of it is forgotten. Returns the likeliest next."""
@@ -41,6 +44,10 @@ class Decoding(Protocol):
 
     def step(self, fed: Sequence[tuple[int, int, int]]) -> list[int]:
         """Read one token in each of several slots: (slot, token, before). Returns the likeliest next of each."""
+        ...
+
+    def verify(self, slot: int, tokens: Sequence[int], before: int) -> list[int]:
+        """As `read`, but returns the likeliest next after each of `tokens`. Only where something is drafted."""
         ...
 
     def copy(self, source: int, target: int, length: int) -> None:
@@ -209,16 +216,31 @@ class Batch:
         (slot,) = slots
         request = slot.request
         assert request is not None  # noqa: S101 - `step` chose it by that
-        chunk = request.prompt[len(slot.held) : len(slot.held) + _CHUNK]
+        chunk = request.prompt[len(slot.held) : len(slot.held) + self._decoding.read_at_once]
         following = self._decoding.read(slot.number, chunk, len(slot.held))
         slot.held += chunk
         if len(slot.held) == len(request.prompt):
             self._take(slot, following)
 
     def _write(self, slots: list[_Slot]) -> None:
+        if len(slots) == 1 and self._decoding.most_drafted:
+            self._write_drafted(slots[0])
+            return
         fed = [(slot.number, slot.next, len(slot.held)) for slot in slots if slot.next is not None]
         following = self._decoding.step(fed)
         for slot, (_, token, _), best in zip(slots, fed, following, strict=True):
+            slot.held.append(token)
+            self._take(slot, best)
+
+    def _write_drafted(self, slot: _Slot) -> None:
+        """As many tokens at once as the draft has right, and the one after them."""
+        assert slot.request is not None and slot.next is not None  # noqa: S101, PT018 - `step` chose it by that
+        most = min(self._decoding.most_drafted, slot.request.most - slot.written - 1)
+        tokens = [slot.next, *draft([*slot.held, slot.next], most)]
+        following = self._decoding.verify(slot.number, tokens, len(slot.held))
+        for token, best in zip(tokens, following, strict=True):
+            if slot.request is None or token != slot.next:
+                return
             slot.held.append(token)
             self._take(slot, best)
 

@@ -20,9 +20,12 @@ ENDS = frozenset({END})
 class Arithmetic:
     """What follows depends on all that was read: so whoever reads the wrong thing answers wrong. It never ends."""
 
-    def __init__(self, conversations: int = 2, context_tokens: int = 1000) -> None:
+    read_at_once = 256
+
+    def __init__(self, conversations: int = 2, context_tokens: int = 1000, most_drafted: int = 0) -> None:
         self.conversations = conversations
         self.context_tokens = context_tokens
+        self.most_drafted = most_drafted
         self.held: list[list[int]] = [[] for _ in range(conversations)]
         self.reads: list[tuple[int, int, int]] = []
         self.steps: list[int] = []
@@ -41,6 +44,13 @@ class Arithmetic:
             raise RuntimeError("out of memory")
         best = [self.read(slot, [token], before) for slot, token, before in fed]
         del self.reads[-len(fed) :]
+        return best
+
+    def verify(self, slot: int, tokens: Sequence[int], before: int) -> list[int]:
+        self.steps.append(1)
+        assert len(tokens) <= self.most_drafted + 1
+        best = [self.read(slot, [token], before + number) for number, token in enumerate(tokens)]
+        del self.reads[-len(tokens) :]
         return best
 
     def copy(self, source: int, target: int, length: int) -> None:
@@ -63,6 +73,14 @@ class Ending(Arithmetic):
     def step(self, fed: Sequence[tuple[int, int, int]]) -> list[int]:
         best = super().step(fed)
         return [END if len(self.steps) >= 3 else token for token in best]
+
+
+class Chanting(Arithmetic):
+    """Counts to five, again and again."""
+
+    @staticmethod
+    def follows(held: Sequence[int]) -> int:
+        return held[-1] % 5 + 1
 
 
 def expected(prompt: Sequence[int], count: int) -> list[int]:
@@ -295,17 +313,51 @@ def test_its_own_thread_serves_many() -> None:
     assert [list(request.tokens()) for request in requests] == [expected([number], 20) for number in range(9)]
 
 
+def test_what_is_drafted_right_is_written_in_one_step_with_what_follows_it() -> None:
+    plain, drafting = Chanting(), Chanting(most_drafted=4)
+    for network in (plain, drafting):
+        batch = Batch(network)
+        request = ask(batch, [1, 2, 3, 4, 5, 1], most=20)
+        finish(batch)
+        assert list(request.tokens()) == [2, 3, 4, 5, 1] * 4
+        assert request.cut
+    assert len(plain.steps) == 19
+    assert len(drafting.steps) == 4
+
+
+def test_beside_others_nothing_is_drafted() -> None:
+    network = Chanting(most_drafted=4)
+    batch = Batch(network)
+    requests = [ask(batch, [1, 2, 3, 4, 5, number], most=60) for number in (1, 2)]
+    finish(batch)
+    assert [list(request.tokens()) for request in requests] == [[2, 3, 4, 5, 1] * 12, [3, 4, 5, 1, 2] * 12]
+    assert network.steps.count(2) >= 40
+
+
+def test_an_end_that_was_drafted_is_an_end() -> None:
+    network = Chanting(most_drafted=4)
+    batch = Batch(network)
+    request = batch.submit([1, 2, 3, 4, 5, 1], 20, frozenset({4}), Stop())
+    finish(batch)
+    assert list(request.tokens()) == [2, 3]
+    assert not request.cut
+    assert network.steps == [1]
+
+
 @given(
+    st.integers(0, 5),
     st.lists(
         st.tuples(
             st.lists(st.integers(1, 3), min_size=1, max_size=40), st.integers(0, 6), st.integers(0, 4), st.booleans()
         ),
         max_size=12,
-    )
+    ),
 )
 @settings(max_examples=150, deadline=None)
-def test_whoever_comes_and_goes_everybody_gets_their_own_answer(calls: list[tuple[list[int], int, int, bool]]) -> None:
-    network = Arithmetic(conversations=3, context_tokens=60)
+def test_whoever_comes_and_goes_everybody_gets_their_own_answer(
+    most_drafted: int, calls: list[tuple[list[int], int, int, bool]]
+) -> None:
+    network = Arithmetic(conversations=3, context_tokens=60, most_drafted=most_drafted)
     batch = Batch(network)
     asked = []
     for prompt, most, steps, leaves in calls:

@@ -23,6 +23,9 @@ class TorchDecoding:
     shapes is recorded once as a CUDA graph and replayed.
     """
 
+    read_at_once = 256
+    most_drafted = 0  # each number of tokens would be a CUDA graph more
+
     def __init__(self, network: Any, *, conversations: int, context_tokens: int, cuda_graphs: bool) -> None:
         """Raises `ValueError` for a network that does not look at all of its context in every layer."""
         config = network.config
@@ -70,6 +73,10 @@ class TorchDecoding:
         shape = min(shape for shape in self._steps if shape[0] >= last and shape[1] >= seen)
         best = self._steps[shape]().tolist()
         return [best[slot] for slot, _, _ in fed]
+
+    def verify(self, slot: int, tokens: Sequence[int], before: int) -> list[int]:
+        """See `Decoding`: nothing is drafted here."""
+        raise NotImplementedError
 
     def copy(self, source: int, target: int, length: int) -> None:
         """See `Decoding`."""
