@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -22,6 +23,8 @@ from pipeline.stopping import Stop, Stopped
 
 MODELS = """
 import os, time
+
+import psutil
 
 class Model:
     made = 0
@@ -70,6 +73,20 @@ class Model:
 
     def priority(self):
         return os.getpriority(os.PRIO_PROCESS, 0)
+
+def held():
+    return psutil.Process().memory_info().rss
+
+class Large:
+    def __init__(self):
+        # Twice as much as is kept, here and there.
+        self.before = held()
+        blocks = [b"x" * 30_000 for _ in range(2_000)]
+        self.taken = held() - self.before
+        self.kept = blocks[::2]
+
+    def still_held(self):
+        return (held() - self.before) / self.taken
 
 def broken():
     raise FileNotFoundError("the weights are not there")
@@ -231,6 +248,13 @@ def test_signals_for_the_server_do_not_end_it(process: Callable[..., ModelProces
 
 def test_it_runs_at_a_lower_priority(process: Callable[..., ModelProcess]) -> None:
     assert process(niceness=5).call("it", "priority") == os.getpriority(os.PRIO_PROCESS, 0) + 5
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library cannot be told what to give back"
+)
+def test_what_only_loading_took_is_given_back(process: Callable[..., ModelProcess]) -> None:
+    assert process("Large").call("it", "still_held") < 0.75
 
 
 def test_its_processor_time_is_told(process: Callable[..., ModelProcess]) -> None:
