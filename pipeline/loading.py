@@ -192,6 +192,15 @@ def load_language_model(settings: EngineSettings, store: WeightStore) -> Languag
     match settings:
         case engines.Echo():
             return Echo()
+        case engines.LlamaInt8():
+            from pipeline.lm.llama_int8 import LlamaInt8
+
+            return LlamaInt8(
+                find(settings.source, store) / settings.file,
+                conversations=settings.conversations,
+                context_tokens=settings.context_tokens,
+                threads=settings.threads,
+            )
         case engines.Llama():
             from pipeline.lm.llama import Llama
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,33 @@ class OnnxSession:
         Raises:
             Stopped: told to stop; what ran ends between two nodes of the graph.
         """
-        options = onnxruntime.RunOptions()
-        with stop.interrupting(lambda: setattr(options, "terminate", True)):
+        with _stopped_by(stop) as options:
             results: list[npt.NDArray[np.float32]] = self._session.run(outputs, inputs, options)
         return results
+
+    def run_in_place(
+        self, inputs: Arrays, kept: Mapping[tuple[str, str], npt.NDArray[Any]], output: str, stop: Stop
+    ) -> npt.NDArray[np.float32]:
+        """One output, while memory that is an input and an output, by their names, is changed where it is.
+
+        Raises: as `run`.
+        """
+        binding = self._session.io_binding()
+        for name, value in inputs.items():
+            binding.bind_cpu_input(name, value)
+        for (before, after), value in kept.items():
+            where = ("cpu", 0, value.dtype, value.shape, value.ctypes.data)
+            binding.bind_input(before, *where)
+            binding.bind_output(after, *where)
+        binding.bind_output(output)
+        with _stopped_by(stop) as options:
+            self._session.run_with_iobinding(binding, options)
+        result: npt.NDArray[np.float32] = binding.get_outputs()[-1].numpy()
+        return result
+
+
+@contextmanager
+def _stopped_by(stop: Stop) -> Iterator[onnxruntime.RunOptions]:
+    options = onnxruntime.RunOptions()
+    with stop.interrupting(lambda: setattr(options, "terminate", True)):
+        yield options

@@ -176,6 +176,24 @@ class Llama(EngineSettings):
 
 
 @dataclass(frozen=True, slots=True)
+class LlamaInt8(EngineSettings):
+    """`pipeline/lm/llama_int8/`: the same of a small Llama, on so many `threads`."""
+
+    model: str
+    file: str
+    conversations: int
+    context_tokens: int
+    threads: int
+
+    stage = "language_model"
+    packages = ("onnx", "onnxruntime", "tokenizers")
+
+    @property
+    def source(self) -> ModelSource:
+        return ModelSource(self.model)
+
+
+@dataclass(frozen=True, slots=True)
 class Transformers(EngineSettings):
     """`pipeline/lm/transformers/`: `conversations` are batched, and the prompts of so many are kept, each of at most
     `context_tokens` with its answer; `cuda_graphs` is whether decoding is recorded once and replayed; `gated` is
@@ -307,6 +325,7 @@ KINDS: dict[str, type[EngineSettings]] = {
     "transformers-whisper": TransformersWhisper,
     "echo": Echo,
     "llama": Llama,
+    "llama-int8": LlamaInt8,
     "transformers": Transformers,
     "openai": OpenAI,
     "kokoro": Kokoro,

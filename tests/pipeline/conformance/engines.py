@@ -48,11 +48,14 @@ class Thinking:
     """Attributes:
     limited: it keeps to max_tokens, and has a context that can be full.
     written: how many steps of writing it has begun; None of one where nobody can look.
+    rounds_alike: what it writes for several at once is rounded as what it writes for one. Where it is not, nearly equal
+        words change places, and the steps themselves are tested (`test_llama_int8.py`).
     """
 
     engine: LanguageModel
     limited: bool = True
     written: Callable[[], int] | None = None
+    rounds_alike: bool = True
 
 
 @dataclass
@@ -104,6 +107,17 @@ def _echo(folder: Path) -> Iterator[Thinking]:
 def _llama(folder: Path) -> Iterator[Thinking]:
     settings = engines.Llama("smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", conversations=2, context_tokens=512)
     yield Thinking(load_language_model(settings, WeightStore()))
+
+
+@contextmanager
+def _llama_int8(folder: Path) -> Iterator[Thinking]:
+    settings = engines.LlamaInt8(
+        "smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", conversations=2, context_tokens=512, threads=2
+    )
+    engine = load_language_model(settings, WeightStore())
+    steps = Steps()
+    steps.count(engine._decoding, "step", "verify")
+    yield Thinking(engine, written=lambda: steps.begun, rounds_alike=False)
 
 
 @contextmanager
@@ -167,6 +181,7 @@ HEARING = [
 THINKING = [
     pytest.param(_echo, id="echo"),
     pytest.param(_llama, id="llama", marks=MODELS),
+    pytest.param(_llama_int8, id="llama-int8", marks=MODELS),
     pytest.param(partial(_transformers, write="write_qwen"), id="transformers-qwen", marks=GPU_EXTRA),
     pytest.param(partial(_transformers, write="write_llama"), id="transformers-llama", marks=GPU_EXTRA),
     pytest.param(_openai, id="openai"),
