@@ -186,7 +186,7 @@ def _pauses(samples_16k: FloatArray, language: str, models: _Models) -> list[Pau
                 asked = len(pauses[-1].completeness)
                 if asked < len(asks) and silence_s >= asks[asked]:
                     pauses[-1].completeness.append(models.end_of_turn.completeness(heard, Stop()))
-            case Resumed() if pauses:
+            case Resumed() if pauses and math.isinf(pauses[-1].lasted_s):  # and not after what only faded
                 pauses[-1].lasted_s = now_s - pauses[-1].end_s
             case None if pauses and math.isinf(pauses[-1].lasted_s):
                 pauses[-1].stirs_s.append(now_s - pauses[-1].end_s)
