@@ -9,15 +9,12 @@ Decoding, 2023.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 _LONGEST, _SHORTEST = 3, 1
 """Tokens that are looked up: how a text went on after more of the same tells more."""
 
 
-def draft(text: Sequence[int], most: int) -> list[int]:
+def draft(text: list[int], most: int) -> list[int]:
     """At most so many tokens by which `text` may go on: those that came after its last ones, the last time."""
-    text = list(text)
     for length in range(min(_LONGEST, len(text) - 1), _SHORTEST - 1, -1):
         tail = text[-length:]
         for end in range(len(text) - 1, length - 1, -1):

@@ -71,7 +71,7 @@ def network_graph(file: ModelFile, places: int) -> bytes:
     shape, graph = file.shape, GraphBuilder()
     mixing, head_mixing = Mixing(shape.width), Mixing(shape.head_width)
     block_mixing = Mixing(math.gcd(shape.inner_width, _MOST_MIXED))
-    apart, together = "apart", graph.integers([1, -1, shape.width])
+    together = graph.integers([1, -1, shape.width])
     blocks = graph.integers([1, -1, shape.inner_width // block_mixing.size, block_mixing.size])
     block_mixer, joined = graph.constant(block_mixing.matrix()), graph.integers([1, -1, shape.inner_width])
     ones = graph.constant(np.ones(shape.width))
@@ -89,8 +89,8 @@ def network_graph(file: ModelFile, places: int) -> bytes:
         gain = file.weight(f"{of}.attn_norm")
         queries, keys, values = (mixing.of_input(file.weight(f"{of}.attn_{name}") * gain) for name in "qkv")
         values = head_mixing.of_output(values)
-        y, own = graph.op("Reshape", linear(y, queries, keys, values), apart), (f"keys:{layer}", f"values:{layer}")
-        found = graph.name()
+        y = graph.op("Reshape", linear(y, queries, keys, values), "apart")
+        found, own = graph.name(), (f"keys:{layer}", f"values:{layer}")
         graph.node(
             "GroupQueryAttention",
             [y, "", "", *(f"before:{name}" for name in own), "last", "seen", cosines, sines],
