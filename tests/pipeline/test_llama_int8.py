@@ -215,6 +215,18 @@ def test_blocks_are_read_as_llama_cpp_writes_them(tmp_path: Path) -> None:
         assert Gguf(tmp_path / "m").tensor("w").tolist() == np.reshape(wanted, (2, 16)).tolist()
 
 
+@pytest.mark.parametrize(
+    ("shape", "why"),
+    [([1] * 100, "a tensor has 100 dimensions"), ([0, 2**63], "w does not fit"), ([2**40, 2], "w does not fit")],
+)
+def test_a_shape_that_cannot_be_is_an_error(tmp_path: Path, shape: list[int], why: str) -> None:
+    sizes = struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + struct.pack("<Q1s", 1, b"w") + sizes + struct.pack("<IQ", 0, 0)
+    (tmp_path / "m").write_bytes(head + bytes(400))
+    with pytest.raises(GgufError, match=why):
+        Gguf(tmp_path / "m").tensor("w")
+
+
 def test_a_type_that_is_not_read_is_named(tmp_path: Path) -> None:
     head = b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + struct.pack("<Q1sI2QIQ", 1, b"w", 2, 16, 2, 14, 0)
     (tmp_path / "m").write_bytes(head + bytes(400))

@@ -250,9 +250,7 @@ def test_it_runs_at_a_lower_priority(process: Callable[..., ModelProcess]) -> No
     assert process(niceness=5).call("it", "priority") == os.getpriority(os.PRIO_PROCESS, 0) + 5
 
 
-@pytest.mark.skipif(
-    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library cannot be told what to give back"
-)
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not the GNU C library")
 def test_what_only_loading_took_is_given_back(process: Callable[..., ModelProcess]) -> None:
     assert process("Large").call("it", "still_held") < 0.75
 

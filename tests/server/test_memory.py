@@ -10,9 +10,7 @@ import pytest
 
 from server.memory import kept_small
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library cannot be told what to give back"
-)
+pytestmark = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not the GNU C library")
 
 LEFT_BY_THREADS = """
 import asyncio
