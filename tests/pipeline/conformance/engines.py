@@ -24,12 +24,10 @@ from pipeline.weights import WeightStore
 from tests.pipeline.conformance.chat_server import chat_server
 from tests.pipeline.conformance.steps import Standing, Steps
 
+_INSTALLED = all(importlib.util.find_spec(package) for package in ("torch", "transformers", "uroman"))
 GPU_EXTRA = (
     pytest.mark.gpu_extra,
-    pytest.mark.skipif(
-        not all(importlib.util.find_spec(package) for package in ("torch", "transformers", "uroman")),
-        reason="needs the gpu extra: tox -e gpu",
-    ),
+    pytest.mark.skipif(not _INSTALLED, reason="needs the gpu extra: tox -e gpu"),
 )
 MODELS = (pytest.mark.models,)
 
