@@ -19,6 +19,7 @@ _SINE_SQUARED = (30.2919810, -30.7669783, 9.8017731)
 
 
 def quicken_activations(editor: GraphEditor) -> None:
+    """Raises `ValueError`: a graph that was not made as the pinned one."""
     for node in editor.nodes("Pow"):
         sine = editor.maker(node.input[0])
         if node.name.startswith(_GENERATOR) and sine is not None and sine.op_type == "Sin":
@@ -26,15 +27,29 @@ def quicken_activations(editor: GraphEditor) -> None:
 
 
 def _square_sine_by_polynomial(editor: GraphEditor, node: onnx.NodeProto, sine: onnx.NodeProto) -> None:
-    """sin²(t) has the period π: of t/π only the distance to the next whole number counts."""
-    turns = editor.op("Mul", sine.input[0], editor.constant(1 / np.pi))
+    """sin²(ay)/a in ten operations, the factor for each channel and the polynomial's highest coefficient in one.
+
+    sin²(t) has the period π: of t/π only the distance r to the next whole number counts. With s = r² what is left of
+    the polynomial is s((s + b)² + c).
+    """
+    angle, last = editor.maker(sine.input[0]), editor.user(node.output[0], "Mul")
+    if angle is None or last is None:
+        raise ValueError(f"{node.name} is no part of an activation: this is not the Kokoro model that is pinned")
+    (y, factor), (_, reciprocal) = (_constant_last(editor, product) for product in (angle, last))
+    highest, middle, lowest = _SINE_SQUARED
+    offset = middle / highest / 2
+    turns = editor.op("Mul", y, editor.constant(editor.value(factor) / np.pi))
     whole = editor.op("Round", turns.output[0])
     distance = editor.op("Sub", turns.output[0], whole.output[0])
     square = editor.op("Mul", distance.output[0], distance.output[0])
-    highest, *lower = _SINE_SQUARED
-    nodes = [turns, whole, distance, square, editor.op("Mul", square.output[0], editor.constant(highest))]
-    for coefficient in lower:
-        nodes.append(editor.op("Add", nodes[-1].output[0], editor.constant(coefficient)))
-        last = node.output[0] if coefficient == lower[-1] else ""
-        nodes.append(editor.op("Mul", nodes[-1].output[0], square.output[0], result=last))
-    editor.replace(node, nodes)
+    moved = editor.op("Add", square.output[0], editor.constant(offset))
+    again = editor.op("Mul", moved.output[0], moved.output[0])
+    raised = editor.op("Add", again.output[0], editor.constant(lowest / highest - offset**2))
+    shape = editor.op("Mul", raised.output[0], square.output[0])
+    scale = editor.constant(editor.value(reciprocal) * highest)
+    result = editor.op("Mul", shape.output[0], scale, result=last.output[0])
+    editor.replace(last, [turns, whole, distance, square, moved, again, raised, shape, result])
+
+
+def _constant_last(editor: GraphEditor, product: onnx.NodeProto) -> list[str]:
+    return sorted(product.input, key=editor.is_constant)

@@ -1,4 +1,4 @@
-"""Kokoro's two halves, as the engine sees them whatever runs them."""
+"""Kokoro's parts, as the engine sees them whatever runs them."""
 
 from __future__ import annotations
 

@@ -20,14 +20,13 @@ from pipeline.audio import FloatArray
 from pipeline.tts.kokoro.graph import GraphEditor
 
 STATISTICS = "statistics"
-"""The added input, float32, shape (1, numbers, 1): the means of each normalisation's channels, then the variances."""
+"""The added input, float32, shape (numbers,): the means of each normalisation's channels, then the variances."""
 
 STATISTICS_FILE = Path(__file__).with_name("statistics.npz")
 """An array for each voice, and how many numbers of it each of `statistics_names` has."""
 CHANNELS = "channels"
 
 _GENERATOR = "/decoder/decoder/generator/"
-_LAST = "/Add_3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Normalisation:
     x: str
     mean: onnx.NodeProto
     variance: onnx.NodeProto
-    deviation: str
+    epsilon: float
     gain: str
     shift: str
 
@@ -49,17 +48,14 @@ def generator_normalisations(editor: GraphEditor) -> list[Normalisation]:
     Raises:
         ValueError: a graph that was not made as the pinned one.
     """
-    return [
-        _read(editor, node)
-        for node in editor.nodes("Add")
-        if node.name.startswith(_GENERATOR) and "/adain" in node.name and node.name.endswith(_LAST)
-    ]
+    adding = [node for node in editor.nodes("Add") if node.name.startswith(_GENERATOR) and "/adain" in node.name]
+    return [_read(editor, node, scaled) for node in adding if (scaled := _scaled(editor, node))]
 
 
 def statistics_names(normalisations: list[Normalisation]) -> list[str]:
-    """The values that `STATISTICS` consists of, in its order."""
+    """The values that `STATISTICS` consists of, in its order. What is normalised twice has them once."""
     means = [one.mean.output[0] for one in normalisations]
-    return means + [one.variance.output[0] for one in normalisations]
+    return list(dict.fromkeys(means + [one.variance.output[0] for one in normalisations]))
 
 
 def normalise_by_statistics(editor: GraphEditor) -> None:
@@ -67,36 +63,44 @@ def normalise_by_statistics(editor: GraphEditor) -> None:
     normalisations = generator_normalisations(editor)
     with np.load(STATISTICS_FILE) as statistics:
         channels = editor.constant(statistics[CHANNELS], np.int64)
-    editor.add_input(STATISTICS, [1, None, 1])
-    parts = editor.split(STATISTICS, channels, statistics_names(normalisations), axis=1)
+    editor.add_input(STATISTICS, [None])
+    flat = editor.constant([-1], np.int64)
+    parts = editor.split(STATISTICS, channels, statistics_names(normalisations), axis=0)
     for one in normalisations:
         editor.replace(one.mean, [])
         editor.replace(one.variance, [])
-        # x(g/s) + (b - mg/s): what is in brackets is one value a channel.
-        factor = editor.op("Div", one.gain, one.deviation)
-        taken = editor.op("Mul", one.mean.output[0], factor.output[0])
-        rest = editor.op("Sub", one.shift, taken.output[0])
-        product = editor.op("Mul", one.x, factor.output[0])
-        result = editor.op("Add", product.output[0], rest.output[0], result=one.last.output[0])
-        editor.replace(one.last, [factor, taken, rest, product, result])
+        gain, shift = (editor.op("Reshape", value, flat) for value in (one.gain, one.shift))
+        of_channels = (gain.output[0], shift.output[0], one.mean.output[0], one.variance.output[0])
+        result = editor.op("BatchNormalization", one.x, *of_channels, result=one.last.output[0], epsilon=one.epsilon)
+        editor.replace(one.last, [gain, shift, result])
     editor.replace(normalisations[0].mean, [parts])
 
 
 def read_statistics(voice: str) -> FloatArray:
     """`STATISTICS` for a voice."""
     with np.load(STATISTICS_FILE) as statistics:
-        return np.asarray(statistics[voice], np.float32).reshape(1, -1, 1)
+        return np.asarray(statistics[voice], np.float32)
 
 
-def _read(editor: GraphEditor, last: onnx.NodeProto) -> Normalisation:
-    scaled = next(maker for name in last.input if (maker := editor.maker(name)) and maker.op_type == "Mul")
+def _scaled(editor: GraphEditor, node: onnx.NodeProto) -> onnx.NodeProto | None:
+    """What a normalisation's gain makes of a quotient, if `node` adds the shift to it."""
+    for product in filter(None, map(editor.maker, node.input)):
+        makers = filter(None, map(editor.maker, product.input))
+        if product.op_type == "Mul" and any(maker.op_type == "Div" for maker in makers):
+            return product
+    return None
+
+
+def _read(editor: GraphEditor, last: onnx.NodeProto, scaled: onnx.NodeProto) -> Normalisation:
     (shift,) = set(last.input) - set(scaled.output)
     quotient = next(maker for name in scaled.input if (maker := editor.maker(name)) and maker.op_type == "Div")
     (gain,) = set(scaled.input) - set(quotient.output)
-    centred, deviation = editor.maker(quotient.input[0]), quotient.input[1]
+    centred, deviation = (editor.maker(name) for name in quotient.input)
+    stabilised = deviation and editor.maker(deviation.input[0])
     squared = centred and editor.user(centred.output[0], "Mul")
     variance = squared and editor.user(squared.output[0], "ReduceMean")
     mean = centred and editor.maker(centred.input[1])
-    if centred is None or variance is None or mean is None:
+    if centred is None or variance is None or mean is None or stabilised is None:
         raise ValueError(f"{last.name} ends no instance normalisation: this is not the Kokoro model that is pinned")
-    return Normalisation(last, centred.input[0], mean, variance, deviation, gain, shift)
+    epsilon = float(editor.value(next(name for name in stabilised.input if editor.is_constant(name))))
+    return Normalisation(last, centred.input[0], mean, variance, epsilon, gain, shift)

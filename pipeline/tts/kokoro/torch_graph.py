@@ -189,6 +189,10 @@ def _layer_norm(attributes: Attributes, x: Tensor, gain: Tensor, shift: Tensor) 
     return torch.nn.functional.layer_norm(x, x.shape[attributes.get("axis", -1) :], gain, shift, attributes["epsilon"])
 
 
+def _batch_norm(attributes: Attributes, x: Tensor, gain: Tensor, shift: Tensor, mean: Tensor, var: Tensor) -> Tensor:
+    return torch.nn.functional.batch_norm(x, mean, var, gain, shift, eps=attributes["epsilon"])
+
+
 def _skip_layer_norm(attributes: Attributes, x: Tensor, skip: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
     return torch.nn.functional.layer_norm(x + skip, x.shape[-1:], gain, shift, attributes["epsilon"])
 
@@ -275,6 +279,7 @@ _PLAIN: dict[str, Callable[..., Any]] = {
 """Those without attributes, whose inputs are numbers of one kind."""
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
+    "BatchNormalization": _batch_norm,
     "Cast": _cast,
     "Clip": lambda attributes, x, low, high=None: torch.clamp(x, low, high),
     "Concat": lambda attributes, *parts: torch.cat(_together(parts), dim=attributes["axis"]),

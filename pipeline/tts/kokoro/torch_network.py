@@ -9,7 +9,7 @@ import torch
 from pipeline.audio import FloatArray
 from pipeline.onnx_session import Arrays
 from pipeline.stopping import Stop
-from pipeline.tts.kokoro.model import FEATURES, SOURCE, SOURCE_RATE, STATISTICS, float_model
+from pipeline.tts.kokoro.model import FEATURES, PHASES, PITCH, SOURCE, SOURCE_RATE, STATISTICS, float_model
 from pipeline.tts.kokoro.torch_graph import TorchGraph
 from pipeline.tts.kokoro.windows import Window
 
@@ -20,14 +20,16 @@ class TorchNetwork:
     """Satisfies `pipeline.tts.kokoro.network.Network`."""
 
     def __init__(self, model_file: Path, *, device: str) -> None:
-        halves = float_model(model_file)
-        self._plan = TorchGraph(halves.plan, device)
-        self._generator = TorchGraph(halves.generator, device)
+        parts = float_model(model_file)
+        self._plan = TorchGraph(parts.plan, device)
+        self._source = TorchGraph(parts.source, device)
+        self._generator = TorchGraph(parts.generator, device)
 
     def plan(self, inputs: Arrays, stop: Stop) -> tuple[Plan, int]:
-        """See `Network`."""
+        """See `Network`. The source is made here, of the whole clause, which on a GPU takes no longer."""
         named = dict(zip(self._plan.outputs, self._plan.run(inputs, stop), strict=True))
-        features, source = named[FEATURES], named[SOURCE]
+        features = named[FEATURES]
+        (source,) = self._source.run({name: named[name] for name in (PITCH, PHASES)}, stop)
         return (features, source), features.shape[2]
 
     def sound(self, plan: Plan, window: Window, style: FloatArray, statistics: FloatArray, stop: Stop) -> FloatArray:
