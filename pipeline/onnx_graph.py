@@ -61,19 +61,21 @@ class GraphBuilder:
         return outputs
 
     def rowwise(self, x: str, weight: FloatArray) -> str:
-        """`x`, shape (1, rows, in), times the transpose of `weight`, shape (out, in), for many rows at once: in 8 bits,
-        with a step for each row and each output."""
-        steps, step = signed_steps(weight)
+        """`x`, shape (1, rows, in), times the transpose of `weight`, shape (out, in): in 8 bits, with a step for each
+        row and each output."""
         largest = self.op("ReduceMax", self.op("Abs", x), self.integers([2]), keepdims=1)
-        row_step = self.op("Add", self.op("Mul", largest, self.constant(1 / 127)), self.constant(1e-9))
-        flat = self.op("Reshape", row_step, self.integers([-1]))
-        zeros = self.op("Expand", self.constant([128], np.uint8), self.op("Shape", flat))
-        y = self.microsoft(
+        largest = self.op("Add", largest, self.constant(1e-7))
+        return self.op("Mul", self.within(1.0, self.op("Div", x, largest), weight), largest)
+
+    def within(self, bound: float, x: str, weight: FloatArray) -> str:
+        """The same with one step for all rows, where next to nothing is larger than `bound`: that is cut off."""
+        step, zero = self.constant(bound / 127), self.constant(128, np.uint8)
+        steps, weight_step = signed_steps(weight)
+        return self.microsoft(
             "MatMulIntegerToFloat",
-            *(self.op("QuantizeLinear", x, flat, zeros, axis=1), self.constant(steps.T, np.int8)),
-            *(self.constant(1.0), self.constant(step), self.constant(128, np.uint8)),
+            *(self.op("QuantizeLinear", x, step, zero), self.constant(steps.T, np.int8)),
+            *(step, self.constant(weight_step), zero),
         )
-        return self.op("Mul", y, row_step)
 
     def blockwise(self, x: str, weight: FloatArray) -> str:
         """The same for few rows at once, with a step for each 128 weights."""
