@@ -32,10 +32,18 @@ class Reciter:
         raise NotImplementedError
 
     def read(
-        self, tokens: Sequence[int], before: int, memory: list[int] | None, heard: object, stop: Stop
+        self,
+        tokens: Sequence[int],
+        before: int,
+        memory: list[int] | None,
+        heard: object,
+        stop: Stop,
+        *,
+        opening: int | None = None,
     ) -> tuple[Following, list[int]]:
         read = memory or []
         assert before == len(read)
+        assert opening == (len(PROMPT) - 1 if memory is None else None)
         self.runs.append(len(tokens))
         following = []
         for token in tokens:
@@ -43,7 +51,7 @@ class Reciter:
             following.append(self._after(read))
         best = np.array([token for token, _ in following])
         numbers = np.array([number for _, number in following], np.float32)
-        told = Following(best, best, -numbers, numbers / 1000, np.zeros((len(tokens), 2), np.float32))
+        told = Following(best, -numbers, numbers / 1000, np.zeros((len(tokens), 2), np.float32))
         return told, read
 
     def shortened(self, memory: list[int], length: int) -> list[int]:

@@ -98,11 +98,12 @@ class Decoder:
         named: FloatArray | None = None
         while True:
             ahead = follows.ahead(most - len(tokens))
-            told, memory = self._network.read([*unread, *ahead], before, memory, heard, stop)
             begin = len(unread) - 1
+            opening = begin if named is None else None
+            told, memory = self._network.read([*unread, *ahead], before, memory, heard, stop, opening=opening)
             likeliest = [int(best) for best in told.best[begin:]]
             if named is None:
-                named, likeliest[0] = told.named[0], int(told.first[begin])
+                named = told.named[0]
             agreed = next((place for place, token in enumerate(ahead) if token != likeliest[place]), len(ahead))
             tokens += ahead[:agreed]
             ends += [float(end) for end in told.ends[begin : begin + agreed + 1]]

@@ -3,8 +3,9 @@
 The encoder gives the keys and values by which each layer of the decoder looks at what was heard. The decoder takes any
 number of tokens at once, so that a whole draft of a transcript can be checked in one run.
 
-Both multiply in 8 bits: the encoder with one step for each row of its input, the decoder, which reads its weights from
-memory for every token, with blocks of 128 weights that have a step each.
+Both multiply in 8 bits: the encoder with one step for each row of its input, the decoder, which mostly is given one
+token, with blocks of 128 weights that have a step each. Not so its vocabulary, which is most of it: by rows a draft of
+twenty tokens takes two thirds of the time, and a single one the same.
 """
 
 from __future__ import annotations
@@ -85,12 +86,13 @@ def encoder_graph(weights: Weights) -> bytes:
 def decoder_graph(weights: Weights, tokens: Tokens) -> bytes:
     """Continues a text.
 
-    Inputs: `tokens`, `positions` (1, n) int64; `mask` (1, 1, n, before + n) float32, added to what each token sees of
-    the ones before it and of its own run; `before:` + each of `Shape.own_names`; `Shape.cross_names`.
+    Inputs: `tokens`, `positions` (1, n) int64; `opens` (1, n) int64, 1 where a text begins after the token, else 0;
+    `mask` (1, 1, n, before + n) float32, added to what each token sees of the ones before it and of its own run;
+    `before:` + each of `Shape.own_names`; `Shape.cross_names`.
 
-    Outputs, the first five of what follows each of the n tokens: `best` (1, n) int64, the likeliest token; `first`, the
-    likeliest with which a text begins; `log_probability` (1, n, 1) of the likeliest; `ends` (1, n, 1), the probability
-    that a sentence ends there; `named` (1, n, names), log probabilities; then `Shape.own_names`.
+    Outputs, the first four of what follows each of the n tokens: `best` (1, n) int64, the likeliest token;
+    `log_probability` (1, n, 1) of it; `ends` (1, n, 1), the probability that a sentence ends there; `named` (1, n,
+    names), log probabilities; then `Shape.own_names`.
     """
     shape = Shape.of(weights)
     graph = _Builder(weights)
@@ -127,19 +129,20 @@ def decoder_graph(weights: Weights, tokens: Tokens) -> bytes:
         x = graph.op("Add", x, graph.by_blocks(y, f"{of}/attention/linear_2"))
         y = graph.by_blocks(graph.normalised(x, f"{of}/ffn/layer_norm"), f"{of}/ffn/linear_0")
         x = graph.op("Add", x, graph.by_blocks(graph.microsoft("Gelu", y), f"{of}/ffn/linear_1"))
-    logits = graph.blockwise(graph.normalised(x, "decoder/layer_norm"), vocabulary)
+    logits = graph.rowwise(graph.normalised(x, "decoder/layer_norm"), vocabulary)
     _outputs(graph, logits, tokens, len(vocabulary))
     single = (TensorProto.INT64, [1, "n"])
     inputs: dict[str, tuple[int, list[Any]]] = {
         "tokens": single,
         "positions": single,
+        "opens": single,
         "mask": (TensorProto.FLOAT, [1, 1, "n", "total"]),
     }
     keys_shape = [1, shape.heads, shape.head_width, "length"]
     values_shape = [1, shape.heads, "length", shape.head_width]
     for name in [*(f"before:{own}" for own in shape.own_names()), *shape.cross_names()]:
         inputs[name] = (TensorProto.FLOAT, keys_shape if "keys" in name else values_shape)
-    return graph.model(inputs, ["best", "first", "log_probability", "ends", "named", *shape.own_names()])
+    return graph.model(inputs, ["best", "log_probability", "ends", "named", *shape.own_names()])
 
 
 def _outputs(graph: _Builder, logits: str, tokens: Tokens, vocabulary: int) -> None:
@@ -153,13 +156,12 @@ def _outputs(graph: _Builder, logits: str, tokens: Tokens, vocabulary: int) -> N
 
     probabilities(tokens.named, result="named")
     graph.op("ReduceSum", graph.op("Exp", probabilities(tokens.ends)), last, keepdims=1, result="ends")
-    never = np.zeros(vocabulary, np.float32)
-    never[list(tokens.never)] = _NEVER
-    text = graph.op("Add", logits, graph.constant(never))
+    never = np.zeros((2, vocabulary), np.float32)
+    never[:, list(tokens.never)] = never[1, list(tokens.never_first)] = _NEVER
+    text = graph.op("Add", logits, graph.op("Gather", graph.constant(never), "opens"))
     graph.op("ArgMax", text, axis=2, keepdims=0, result="best")
-    graph.op("Sub", graph.op("ReduceMax", text, last, keepdims=1), norm, result="log_probability")
-    never[list(tokens.never_first)] = _NEVER
-    graph.op("ArgMax", graph.op("Add", logits, graph.constant(never)), axis=2, keepdims=0, result="first")
+    likeliest = graph.op("GatherElements", logits, graph.op("Unsqueeze", "best", last), axis=2)
+    graph.op("Sub", likeliest, norm, result="log_probability")
 
 
 class _Builder(GraphBuilder):

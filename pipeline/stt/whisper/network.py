@@ -40,15 +40,13 @@ class Following:
     """What follows each of n tokens.
 
     Attributes:
-        best: the likeliest token of a text, int64, shape (n,).
-        first: the likeliest with which a text begins, int64, shape (n,).
+        best: the likeliest token of a text, or with which one begins, int64, shape (n,).
         log_probability: of `best`, shape (n,).
         ends: the probability that a sentence ends there, shape (n,).
         named: log probabilities of `Tokens.named`, shape (n, names).
     """
 
     best: npt.NDArray[np.int64]
-    first: npt.NDArray[np.int64]
     log_probability: FloatArray
     ends: FloatArray
     named: FloatArray
@@ -64,9 +62,19 @@ class Network(Protocol):
         ...
 
     def read(
-        self, tokens: Sequence[int], before: int, memory: Memory, heard: Heard, stop: Stop
+        self,
+        tokens: Sequence[int],
+        before: int,
+        memory: Memory,
+        heard: Heard,
+        stop: Stop,
+        *,
+        opening: int | None = None,
     ) -> tuple[Following, Memory]:
-        """Go on after the `before` tokens of `memory`, which is used up: only the one that is returned is good."""
+        """Go on after the `before` tokens of `memory`, which is used up: only the one that is returned is good.
+
+        After the token at the place `opening` the text begins, if it begins here.
+        """
         ...
 
     def shortened(self, memory: Memory, length: int) -> Memory:

@@ -53,23 +53,31 @@ class OnnxNetwork:
         return dict(zip(encoder.outputs, encoder.run({"mel": mel}, stop), strict=True))
 
     def read(
-        self, tokens: Sequence[int], before: int, memory: Arrays | None, heard: Arrays, stop: Stop
+        self,
+        tokens: Sequence[int],
+        before: int,
+        memory: Arrays | None,
+        heard: Arrays,
+        stop: Stop,
+        *,
+        opening: int | None = None,
     ) -> tuple[Following, Arrays]:
         """See `Network`."""
         count = len(tokens)
         mask = np.zeros((1, 1, count, before + count), np.float32)
         mask[0, 0, :, before:] = np.triu(np.full((count, count), _HIDDEN), 1)
+        opens = np.arange(count) == opening
         inputs: Arrays = {
             "tokens": np.array([tokens], np.int64),
             "positions": np.arange(before, before + count, dtype=np.int64)[None],
             "mask": mask,
+            "opens": opens.astype(np.int64)[None],
             **(self._nothing if memory is None else memory),
             **heard,
         }
         told: Arrays = dict(zip(self._decoder.outputs, self._decoder.run(inputs, stop), strict=True))
         following = Following(
             best=told["best"][0],
-            first=told["first"][0],
             log_probability=told["log_probability"][0, :, 0],
             ends=told["ends"][0, :, 0],
             named=told["named"][0],

@@ -63,7 +63,9 @@ class TorchNetwork:
             return encoder.layer_norm(x)
 
     @torch.inference_mode()
-    def read(self, tokens: Sequence[int], before: int, memory: Any, heard: Any, stop: Stop) -> tuple[Following, Any]:
+    def read(
+        self, tokens: Sequence[int], before: int, memory: Any, heard: Any, stop: Stop, *, opening: int | None = None
+    ) -> tuple[Following, Any]:
         """See `Network`."""
         if memory is None:
             memory = EncoderDecoderCache(DynamicCache(), DynamicCache())
@@ -77,9 +79,10 @@ class TorchNetwork:
             logits = self._to_vocabulary(hidden)[0].float()
         norm = torch.logsumexp(logits, dim=-1, keepdim=True)
         text = logits + self._text
+        if opening is not None:
+            text[opening] = logits[opening] + self._begin
         following = Following(
             best=text.argmax(dim=-1).cpu().numpy(),
-            first=(logits + self._begin).argmax(dim=-1).cpu().numpy(),
             log_probability=(text.amax(dim=-1, keepdim=True) - norm)[:, 0].cpu().numpy(),
             ends=(logits[:, self._ends] - norm).exp().sum(dim=-1).cpu().numpy(),
             named=(logits[:, self._named] - norm).cpu().numpy(),
