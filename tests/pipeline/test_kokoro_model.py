@@ -25,6 +25,7 @@ from pipeline.tts.kokoro.convolutions import decoder_convolutions, quicken_convo
 from pipeline.tts.kokoro.fourier import transform_by_convolution
 from pipeline.tts.kokoro.graph import GraphEditor
 from pipeline.tts.kokoro.model import SOURCE_RATE, prepared_model
+from pipeline.tts.kokoro.normalisation import normalise_in_one_go
 from pipeline.tts.kokoro.onnx_network import OnnxNetwork
 from pipeline.tts.kokoro.silence import leave_out_silence
 from pipeline.tts.kokoro.windows import Window, windows
@@ -120,6 +121,36 @@ def test_a_convolution_of_another_kind_is_refused(attribute: str) -> None:
         quicken_encoder(GraphEditor(graph_of([node], [1, 2, None])))
 
 
+def test_a_normalisation_in_one_go_is_that_in_nine() -> None:
+    draw = np.random.default_rng(0)
+    steps = [
+        ("ReduceMean", ["x", "axis"], "mean"),
+        ("Sub", ["x", "mean"], "centred"),
+        ("Mul", ["centred", "centred"], "squared"),
+        ("ReduceMean", ["squared", "axis"], "variance"),
+        ("Add", ["variance", "epsilon"], "stabilised"),
+        ("Sqrt", ["stabilised"], "deviation"),
+        ("Div", ["centred", "deviation"], "quotient"),
+        ("Mul", ["gain", "quotient"], "product"),
+        ("Add", ["product", "shift"], "y"),
+    ]
+    model = graph_of(
+        [helper.make_node(kind, inputs, [result], f"/encoder/norm/{result}") for kind, inputs, result in steps],
+        [1, 5, None],
+        axis=np.array([2]),
+        epsilon=np.array(1e-5, np.float32),
+        gain=draw.standard_normal((1, 5, 1)).astype(np.float32),
+        shift=draw.standard_normal((1, 5, 1)).astype(np.float32),
+    )
+    x = (3 + 2 * draw.standard_normal((1, 5, 40))).astype(np.float32)
+    expected = run(model, x=x)
+    editor = GraphEditor(model)
+    normalise_in_one_go(editor)
+    edited = editor.finish()
+    assert "Sqrt" not in {node.op_type for node in edited.graph.node}
+    np.testing.assert_allclose(run(edited, x=x), expected, atol=1e-5)
+
+
 def test_a_transform_by_convolution_is_the_transform() -> None:
     window = np.hanning(21)[:20].astype(np.float32)
     model = graph_of(
@@ -196,6 +227,8 @@ def test_every_heavy_convolution_and_every_sine_of_the_decoder_is_replaced(folde
     nodes = [node for part in serialised for node in onnx.load_from_string(part).graph.node]
     assert sum(node.op_type == "QLinearConv" for node in nodes) == 66
     assert {node.name for node in nodes if node.op_type == "ConvInteger"} == TINY
+    assert sum(node.op_type == "BatchNormalization" for node in nodes) == 48
+    assert sum(node.op_type == "InstanceNormalization" for node in nodes) == 20
     assert not [node for node in nodes if node.op_type == "Sin" and "resblocks" in node.name]
     assert not [node for node in nodes if node.op_type == "STFT"]
 

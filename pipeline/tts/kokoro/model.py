@@ -16,7 +16,7 @@ from pipeline.tts.kokoro.convolutions import quicken_convolutions, quicken_encod
 from pipeline.tts.kokoro.floats import restore_floats
 from pipeline.tts.kokoro.fourier import transform_by_convolution
 from pipeline.tts.kokoro.graph import GraphEditor, part
-from pipeline.tts.kokoro.normalisation import STATISTICS, normalise_by_statistics
+from pipeline.tts.kokoro.normalisation import STATISTICS, normalise_by_statistics, normalise_in_one_go
 from pipeline.tts.kokoro.silence import FADING_TAIL, leave_out_silence
 
 __all__ = [
@@ -75,6 +75,7 @@ def prepared_model(model_file: Path) -> Parts:
     quicken_convolutions(editor)
     quicken_encoder(editor)
     normalise_by_statistics(editor)
+    normalise_in_one_go(editor)
     quicken_activations(editor)
     transform_by_convolution(editor)
     return _parted(editor.finish())
@@ -87,6 +88,7 @@ def float_model(model_file: Path) -> Parts:
     editor = GraphEditor(model)
     restore_floats(editor)
     normalise_by_statistics(editor)
+    normalise_in_one_go(editor)
     transform_by_convolution(editor)
     return _parted(editor.finish())
 

@@ -48,8 +48,7 @@ def generator_normalisations(editor: GraphEditor) -> list[Normalisation]:
     Raises:
         ValueError: a graph that was not made as the pinned one.
     """
-    adding = [node for node in editor.nodes("Add") if node.name.startswith(_GENERATOR) and "/adain" in node.name]
-    return [_read(editor, node, scaled) for node in adding if (scaled := _scaled(editor, node))]
+    return [one for one in _normalisations(editor) if one.last.name.startswith(_GENERATOR)]
 
 
 def statistics_names(normalisations: list[Normalisation]) -> list[str]:
@@ -64,16 +63,20 @@ def normalise_by_statistics(editor: GraphEditor) -> None:
     with np.load(STATISTICS_FILE) as statistics:
         channels = editor.constant(statistics[CHANNELS], np.int64)
     editor.add_input(STATISTICS, [None])
-    flat = editor.constant([-1], np.int64)
     parts = editor.split(STATISTICS, channels, statistics_names(normalisations), axis=0)
     for one in normalisations:
         editor.replace(one.mean, [])
         editor.replace(one.variance, [])
-        gain, shift = (editor.op("Reshape", value, flat) for value in (one.gain, one.shift))
-        of_channels = (gain.output[0], shift.output[0], one.mean.output[0], one.variance.output[0])
-        result = editor.op("BatchNormalization", one.x, *of_channels, result=one.last.output[0], epsilon=one.epsilon)
-        editor.replace(one.last, [gain, shift, result])
+        _replace(editor, one, "BatchNormalization", one.mean.output[0], one.variance.output[0])
     editor.replace(normalisations[0].mean, [parts])
+
+
+def normalise_in_one_go(editor: GraphEditor) -> None:
+    """Have each normalisation before the generator be one operator in place of nine. Raises as
+    `generator_normalisations`."""
+    for one in _normalisations(editor):
+        if not one.last.name.startswith(_GENERATOR):
+            _replace(editor, one, "InstanceNormalization")
 
 
 def read_statistics(voice: str) -> FloatArray:
@@ -82,18 +85,33 @@ def read_statistics(voice: str) -> FloatArray:
         return np.asarray(statistics[voice], np.float32)
 
 
-def _scaled(editor: GraphEditor, node: onnx.NodeProto) -> onnx.NodeProto | None:
-    """What a normalisation's gain makes of a quotient, if `node` adds the shift to it."""
-    for product in filter(None, map(editor.maker, node.input)):
-        makers = filter(None, map(editor.maker, product.input))
-        if product.op_type == "Mul" and any(maker.op_type == "Div" for maker in makers):
-            return product
+def _replace(editor: GraphEditor, one: Normalisation, kind: str, *statistics: str) -> None:
+    """By an operator whose gain and shift have the shape (channels,)."""
+    flat = editor.constant([-1], np.int64)
+    gain, shift = (editor.op("Reshape", value, flat) for value in (one.gain, one.shift))
+    inputs = (one.x, gain.output[0], shift.output[0], *statistics)
+    editor.replace(one.last, [gain, shift, editor.op(kind, *inputs, result=one.last.output[0], epsilon=one.epsilon)])
+
+
+def _normalisations(editor: GraphEditor) -> list[Normalisation]:
+    return [_read(editor, node, *found) for node in editor.nodes("Add") if (found := _normalised(editor, node))]
+
+
+def _normalised(editor: GraphEditor, node: onnx.NodeProto) -> tuple[onnx.NodeProto, onnx.NodeProto] | None:
+    """Where `node` adds the shift of an instance normalisation: the product with the gain, and the quotient in it."""
+    for product in _makers(editor, node, "Mul"):
+        for quotient in _makers(editor, product, "Div"):
+            if _makers(editor, quotient, "Sub") and _makers(editor, quotient, "Sqrt"):
+                return product, quotient
     return None
 
 
-def _read(editor: GraphEditor, last: onnx.NodeProto, scaled: onnx.NodeProto) -> Normalisation:
+def _makers(editor: GraphEditor, node: onnx.NodeProto, kind: str) -> list[onnx.NodeProto]:
+    return [maker for name in node.input if (maker := editor.maker(name)) and maker.op_type == kind]
+
+
+def _read(editor: GraphEditor, last: onnx.NodeProto, scaled: onnx.NodeProto, quotient: onnx.NodeProto) -> Normalisation:
     (shift,) = set(last.input) - set(scaled.output)
-    quotient = next(maker for name in scaled.input if (maker := editor.maker(name)) and maker.op_type == "Div")
     (gain,) = set(scaled.input) - set(quotient.output)
     centred, deviation = (editor.maker(name) for name in quotient.input)
     stabilised = deviation and editor.maker(deviation.input[0])

@@ -193,6 +193,10 @@ def _batch_norm(attributes: Attributes, x: Tensor, gain: Tensor, shift: Tensor, 
     return torch.nn.functional.batch_norm(x, mean, var, gain, shift, eps=attributes["epsilon"])
 
 
+def _instance_norm(attributes: Attributes, x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+    return torch.nn.functional.instance_norm(x, weight=gain, bias=shift, eps=attributes["epsilon"])
+
+
 def _skip_layer_norm(attributes: Attributes, x: Tensor, skip: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
     return torch.nn.functional.layer_norm(x + skip, x.shape[-1:], gain, shift, attributes["epsilon"])
 
@@ -291,6 +295,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "FastGelu": lambda attributes, x, bias: torch.nn.functional.gelu(x + bias, approximate="tanh"),
     "FusedMatMul": lambda attributes, x, y: torch.matmul(*_together([x.transpose(-2, -1), y])) * attributes["alpha"],
     "Gather": _gather,
+    "InstanceNormalization": _instance_norm,
     "LayerNormalization": _layer_norm,
     "LeakyRelu": lambda attributes, x: torch.nn.functional.leaky_relu(x, attributes["alpha"]),
     "Pad": _pad,
