@@ -121,7 +121,7 @@ def test_nothing_is_asked_that_decides_nothing(call: Any, heard: str, settings: 
     assert reads(script) == []
 
 
-@pytest.mark.parametrize(("ends", "completeness"), [(1.0, 1.0), (0.4, 0.4)])
+@pytest.mark.parametrize(("ends", "completeness"), [(1.0, 1.0), (0.2, 0.2)])
 def test_nothing_is_asked_where_the_others_are_sure(call: Any, ends: float, completeness: float) -> None:
     script = Script(ends=[ends], completeness=[completeness], sentence=[1.0])
     call(script, ScriptedCaller.take_turn)
