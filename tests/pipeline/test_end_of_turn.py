@@ -60,7 +60,7 @@ def test_where_nothing_is_open_the_language_model_changes_nothing(told: Statemen
 
 
 def test_it_is_open_between_a_sure_end_and_none() -> None:
-    told = [Statements(ends, [0.7], reads=True) for ends in (0.2, 0.97, 0.997)]
+    told = [Statements(ends, [0.7], reads=True) for ends in (0.15, 0.97, 0.997)]
     assert [is_open(SETTINGS, one) for one in told] == [False, True, False]
     assert not is_open(SETTINGS, Statements(0.97, [0.7]))
 
