@@ -25,8 +25,8 @@ from pipeline.weights.finding import find
 
 # Audio comes and goes before any model.
 _NICENESS = 5
-# What it writes while the synthesiser speaks is seldom waited for; but if it gave way further, where several are being
-# answered nobody's next clause would be written in time.
+# What it writes while the synthesiser speaks is seldom waited for; but if it gave way further before it is well ahead
+# (`pipeline/lm/batching.py`), where several are being answered nobody's next clause would be written in time.
 _LANGUAGE_MODEL_NICENESS = 7
 
 _SMART_TURN = "smart-turn"

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import queue
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,6 +26,10 @@ log = logging.getLogger(__name__)
 
 _WORTH_COPYING = 16
 """Tokens; to read fewer costs no more than to have them from another slot."""
+_WELL_AHEAD = 20
+"""Tokens: a first clause, and most of a second. Who has so many listens for some seconds before more is needed."""
+_NICER = 5
+"""So much less of the processor's time a thread asks for that writes only for such, in steps of nice(2)."""
 
 
 class Decoding(Protocol):
@@ -33,6 +40,8 @@ class Decoding(Protocol):
 
     conversations: int
     context_tokens: int
+    on_processor: bool
+    """A step takes time of the processor, where speech is synthesised, too."""
     read_at_once: int
     """Tokens of a prompt that are read between two steps: so long do the others wait."""
     most_drafted: int
@@ -150,11 +159,19 @@ class Batch:
         return request
 
     def run(self) -> None:
-        """For ever."""
-        while True:
-            with self._news:
-                self._news.wait_for(lambda: self._waiting or any(slot.request for slot in self._slots))
-            self.step()
+        """For ever. What nobody waits for is written by a thread that gives way to a synthesiser."""
+        with ThreadPoolExecutor(1, thread_name_prefix="language-model-ahead", initializer=_give_way) as ahead:
+            while True:
+                with self._news:
+                    self._news.wait_for(lambda: self._waiting or any(slot.request for slot in self._slots))
+                if self._decoding.on_processor and self.is_well_ahead():
+                    ahead.submit(self.step).result()
+                else:
+                    self.step()
+
+    def is_well_ahead(self) -> bool:
+        """Nobody waits for what the next step will do. Of the thread that steps."""
+        return not self._waiting and all(slot.request is None or slot.written >= _WELL_AHEAD for slot in self._slots)
 
     def step(self) -> bool:
         """Let in who waits, read on in one prompt, and write one token of every answer. Whether anything was done."""
@@ -271,6 +288,13 @@ class Batch:
                     slot.request.put(error)
                 slot.request = None
                 slot.held = []
+
+
+def _give_way() -> None:
+    """Of threads of its own has only Linux a niceness. Once there is more of it, it takes a privilege to have less."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICER)
 
 
 def _common(held: Sequence[int], prompt: Sequence[int]) -> int:

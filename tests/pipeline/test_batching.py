@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Sequence
 
@@ -20,6 +22,7 @@ ENDS = frozenset({END})
 class Arithmetic:
     """What follows depends on all that was read: so whoever reads the wrong thing answers wrong. It never ends."""
 
+    on_processor = True
     read_at_once = 256
 
     def __init__(self, conversations: int = 2, context_tokens: int = 1000, most_drafted: int = 0) -> None:
@@ -311,6 +314,43 @@ def test_its_own_thread_serves_many() -> None:
     threading.Thread(target=batch.run, daemon=True).start()
     requests = [ask(batch, [number], most=20) for number in range(9)]
     assert [list(request.tokens()) for request in requests] == [expected([number], 20) for number in range(9)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has threads that give way")
+@pytest.mark.parametrize("on_processor", [True, False])
+def test_only_what_is_well_ahead_of_its_listener_gives_way(on_processor: bool) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    niceness: list[tuple[int, int]] = []
+
+    class Watched(Arithmetic):
+        def read(self, slot: int, tokens: Sequence[int], before: int) -> int:
+            niceness.append((before, os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) - own))
+            return super().read(slot, tokens, before)
+
+    network = Watched()
+    network.on_processor = on_processor
+    batch = Batch(network)
+    threading.Thread(target=batch.run, daemon=True).start()
+    for most in (60, 10):  # nobody else has to give way because one had
+        niceness.clear()
+        assert list(ask(batch, [1], most=most).tokens()) == expected([1], most)
+        gives_way = [before for before, nicer in niceness if nicer > 0]
+        assert gives_way == (list(range(20, most)) if on_processor else [])
+
+
+def test_who_is_waited_for_is_not_written_for_by_a_thread_that_gives_way() -> None:
+    batch = Batch(Arithmetic())
+    ask(batch, [1], most=60)
+    for _ in range(30):
+        batch.step()
+    assert batch.is_well_ahead()
+    ask(batch, [2], most=60)
+    assert not batch.is_well_ahead()
+    batch.step()
+    assert not batch.is_well_ahead()
+    for _ in range(30):
+        batch.step()
+    assert batch.is_well_ahead()
 
 
 def test_what_is_drafted_right_is_written_in_one_step_with_what_follows_it() -> None:

@@ -19,6 +19,7 @@ from pipeline.stopping import Stop
 class OnnxDecoding:
     """Satisfies `pipeline.lm.batching.Decoding`."""
 
+    on_processor = True
     # So many take three times as long as one, and as many times that hold up whoever is being written for.
     read_at_once = 32
     most_drafted = 4  # five take a tenth more than one

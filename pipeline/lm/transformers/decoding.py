@@ -40,6 +40,7 @@ class TorchDecoding:
         self._run = runner(network)
         self._cache = Cache(config, conversations, context_tokens, network.dtype, network.device)
         on_gpu = self._device.type == "cuda"
+        self.on_processor = not on_gpu
         # Tokens and places of all slots: written here, and brought there in one copy.
         self._told = torch.zeros((2, conversations, 1), dtype=torch.long, pin_memory=on_gpu)
         self._fed = torch.zeros((2, conversations, 1), dtype=torch.long, device=self._device)
