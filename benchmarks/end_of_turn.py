@@ -42,7 +42,7 @@ AFTER_S = 2.5
 TRANSCRIBED_AFTER_S = 0.2
 JUDGED_AFTER_S = 0.12
 READ_AFTER_S = 0.12
-WEIGHTS = ((0.1, 0.15, 0.2, 0.3), (0.0, 0.15, 0.25, 0.4), (-4.0, -3.5, -3.0, -2.0))
+WEIGHTS = ((0.1, 0.15, 0.2, 0.3), (0.0, 0.15, 0.25, 0.4, 0.55), (-4.0, -3.5, -3.0, -2.0))
 """Of the voice, of the sentence, and the centre of the latter's log-odds, where the language model is a witness."""
 
 

@@ -78,7 +78,7 @@ class GraphBuilder:
         )
 
     def blockwise(self, x: str, weight: FloatArray) -> str:
-        """The same for few rows at once, with a step for each 128 weights."""
+        """As `rowwise`, for few rows at once, with a step for each 128 weights."""
         rows, columns = weight.shape
         blocks = weight.reshape(rows, columns // _BLOCK, _BLOCK)
         step = np.maximum(np.abs(blocks).max(axis=2) / 127, np.float32(1e-12))

@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -27,13 +28,14 @@ log = logging.getLogger(__name__)
 _WORTH_COPYING = 16
 """Tokens; to read fewer costs no more than to have them from another slot."""
 _WELL_AHEAD = 20
-"""Tokens: a first clause, and most of a second. Who has so many listens for some seconds before more is needed."""
+"""Tokens: a first clause, and most of a second. Who hears so many spoken listens for seconds before more is due."""
 _NICER = 5
-"""So much less of the processor's time a thread asks for that writes only for such, in steps of nice(2)."""
+"""So much less of the processor's time a thread asks for that writes only for such, in steps of nice(2). Threads of the
+network's own do not give way with it."""
 
 
 class Decoding(Protocol):
-    """A model with `conversations` slots, each for `context_tokens`. Called from one thread.
+    """A model with `conversations` slots, each for `context_tokens`. Called from one thread at a time.
 
     A step costs the less, the fewer slots there are before the last that takes part in it.
     """
@@ -159,7 +161,8 @@ class Batch:
         return request
 
     def run(self) -> None:
-        """For ever. What nobody waits for is written by a thread that gives way to a synthesiser."""
+        """For ever. What a listener need not wait for is written by a thread that gives way to the synthesiser. So is
+        the rest of a reply that is only read, while others are spoken to."""
         with ThreadPoolExecutor(1, thread_name_prefix="language-model-ahead", initializer=_give_way) as ahead:
             while True:
                 with self._news:
@@ -170,7 +173,7 @@ class Batch:
                     self.step()
 
     def is_well_ahead(self) -> bool:
-        """Nobody waits for what the next step will do. Of the thread that steps."""
+        """Nobody who listens waits for what the next step will do. Of the thread that steps."""
         return not self._waiting and all(slot.request is None or slot.written >= _WELL_AHEAD for slot in self._slots)
 
     def step(self) -> bool:
@@ -291,10 +294,11 @@ class Batch:
 
 
 def _give_way() -> None:
-    """Of threads of its own has only Linux a niceness. Once there is more of it, it takes a privilege to have less."""
+    """Only on Linux have threads a niceness of their own. It takes a privilege to have less of it again."""
     if sys.platform == "linux":
         thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICER)
+        with suppress(OSError):  # where a container forbids it, nobody gives way
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICER)
 
 
 def _common(held: Sequence[int], prompt: Sequence[int]) -> int:

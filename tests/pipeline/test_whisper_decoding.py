@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
+from onnx import TensorProto
 
 from pipeline.audio import FloatArray
+from pipeline.onnx_graph import GraphBuilder
+from pipeline.onnx_session import OnnxSession
 from pipeline.stopping import Stop
 from pipeline.stt.whisper.decoding import Decoded, Decoder
-from pipeline.stt.whisper.network import Following
+from pipeline.stt.whisper.graphs import add_outputs
+from pipeline.stt.whisper.network import Following, Tokens
 
 PROMPT = [100, 101, 102]
 END = 99
@@ -130,3 +134,20 @@ def test_nothing_but_what_is_written_again_is_left_out(text: list[int], most: in
     left_out = text[len(written) : most]
     assert left_out[:12] in ([], text[:12])
     assert not left_out or (written and len(text) >= most / 2)
+
+
+def test_what_may_not_begin_a_text_is_the_likeliest_within_it() -> None:
+    graph = GraphBuilder()
+    told_of = Tokens(named=(1, 4), ends=(2, 4), never=(0,), never_first=(3,))
+    add_outputs(graph, "logits", told_of, 5)
+    names = ["best", "log_probability", "ends", "named"]
+    rows = {"logits": (TensorProto.FLOAT, [1, "n", 5]), "opens": (TensorProto.INT64, [1, "n"])}
+    logits = np.array([[[9.0, 0.0, 1.0, 5.0, 2.0]] * 2], np.float32)
+    opens = np.array([[0, 1]])
+    session = OnnxSession(graph.model(rows, names), threads=1)
+    best, log_probability, ends, named = session.run({"logits": logits, "opens": opens}, Stop(), names)
+    logs = logits[0, 0] - np.log(np.exp(logits[0, 0]).sum())
+    assert best.tolist() == [[3, 4]]
+    np.testing.assert_allclose(log_probability[0, :, 0], logs[[3, 4]], rtol=1e-5)
+    np.testing.assert_allclose(ends[0, :, 0], [np.exp(logs[[2, 4]]).sum()] * 2, rtol=1e-5)
+    np.testing.assert_allclose(named[0], [logs[[1, 4]]] * 2, rtol=1e-5)

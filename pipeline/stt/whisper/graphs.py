@@ -130,7 +130,7 @@ def decoder_graph(weights: Weights, tokens: Tokens) -> bytes:
         y = graph.by_blocks(graph.normalised(x, f"{of}/ffn/layer_norm"), f"{of}/ffn/linear_0")
         x = graph.op("Add", x, graph.by_blocks(graph.microsoft("Gelu", y), f"{of}/ffn/linear_1"))
     logits = graph.rowwise(graph.normalised(x, "decoder/layer_norm"), vocabulary)
-    _outputs(graph, logits, tokens, len(vocabulary))
+    add_outputs(graph, logits, tokens, len(vocabulary))
     single = (TensorProto.INT64, [1, "n"])
     inputs: dict[str, tuple[int, list[Any]]] = {
         "tokens": single,
@@ -145,7 +145,8 @@ def decoder_graph(weights: Weights, tokens: Tokens) -> bytes:
     return graph.model(inputs, ["best", "log_probability", "ends", "named", *shape.own_names()])
 
 
-def _outputs(graph: _Builder, logits: str, tokens: Tokens, vocabulary: int) -> None:
+def add_outputs(graph: GraphBuilder, logits: str, tokens: Tokens, vocabulary: int) -> None:
+    """The first four outputs of `decoder_graph`, of its input `opens` and of logits, (1, n, vocabulary)."""
     last = graph.integers([2])
     largest = graph.op("ReduceMax", logits, last, keepdims=1)
     total = graph.op("ReduceSum", graph.op("Exp", graph.op("Sub", logits, largest)), last, keepdims=1)

@@ -27,13 +27,13 @@ def quicken_activations(editor: GraphEditor) -> None:
 
 
 def _square_sine_by_polynomial(editor: GraphEditor, node: onnx.NodeProto, sine: onnx.NodeProto) -> None:
-    """sin²(ay)/a in ten operations, the factor for each channel and the polynomial's highest coefficient in one.
+    """sin²(ay)/a in nine operations, the factor for each channel and the polynomial's highest coefficient in one.
 
     sin²(t) has the period π: of t/π only the distance r to the next whole number counts. With s = r² what is left of
     the polynomial is s((s + b)² + c).
     """
     angle, last = editor.maker(sine.input[0]), editor.user(node.output[0], "Mul")
-    if angle is None or last is None:
+    if angle is None or last is None or not all(any(map(editor.is_constant, one.input)) for one in (angle, last)):
         raise ValueError(f"{node.name} is no part of an activation: this is not the Kokoro model that is pinned")
     (y, factor), (_, reciprocal) = (_constant_last(editor, product) for product in (angle, last))
     highest, middle, lowest = _SINE_SQUARED

@@ -5,8 +5,8 @@ with signed weights, packed once, does the same multiplications three to fifteen
 model's cost. It gives 8 bits in place of 32, so the range of each output channel must be known beforehand: `ranges.npz`
 holds the largest values seen over sentences of every voice (`scripts/calibrate_kokoro.py` makes it again).
 
-The encoder decides on pitch and duration, and stays exactly as published: its convolutions become products of matrices,
-with the same whole numbers for a result and their weights packed once, three times as fast.
+The encoder decides on pitch and duration, and its convolutions stay exactly as published: they become products of
+matrices, with the same whole numbers for a result and their weights packed once, three times as fast.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _DECODER = "/decoder/"
 _ENCODER = "/encoder/"
 _FEWEST_CHANNELS = 64
 _PLAIN = {"dilations": [1], "group": 1, "strides": [1]}
+"""Of a convolution that is one product of matrices; it looks as far to the left as to the right, besides."""
 _ATTRIBUTES = ("dilations", "group", "kernel_shape", "pads", "strides")
 _ZERO = 128
 _STEPS = 127
@@ -86,8 +87,10 @@ def quicken_encoder(editor: GraphEditor) -> None:
     for node in editor.nodes("ConvInteger"):
         if node.name.startswith(_ENCODER):
             attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-            if any(attributes.get(name, one) != one for name, one in _PLAIN.items()):
-                raise ValueError(f"{node.name} leaves places out: this is not the Kokoro model that is pinned")
+            (width,) = attributes["kernel_shape"]
+            plain = {**_PLAIN, "pads": [width // 2] * 2}
+            if not width % 2 or any(attributes.get(name) != wanted for name, wanted in plain.items()):
+                raise ValueError(f"{node.name} is no plain convolution: this is not the Kokoro model that is pinned")
             editor.replace(node, _product(editor, node))
 
 

@@ -31,7 +31,7 @@ _GENERATOR = "/decoder/decoder/generator/"
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """One of the generator's: `x` is what is normalised, and `last` makes the result."""
+    """An instance normalisation: `x` is what is normalised, and `last` makes the result."""
 
     last: onnx.NodeProto
     x: str
@@ -72,8 +72,8 @@ def normalise_by_statistics(editor: GraphEditor) -> None:
 
 
 def normalise_in_one_go(editor: GraphEditor) -> None:
-    """Have each normalisation before the generator be one operator in place of nine. Raises as
-    `generator_normalisations`."""
+    """Have a normalisation before the generator be one operator in place of nine, equal but for rounding. The two that
+    share their quotient (`norm1` of F0.0 and N.0) stay. Raises as `generator_normalisations`."""
     for one in _normalisations(editor):
         if not one.last.name.startswith(_GENERATOR):
             _replace(editor, one, "InstanceNormalization")
