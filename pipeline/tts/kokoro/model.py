@@ -36,7 +36,7 @@ __all__ = [
 FEATURES = "/decoder/decoder/decode.3/Div_4_output_0"
 """What the plan says of each step: float32, shape (1, 512, steps)."""
 PITCH = "/decoder/decoder/Unsqueeze_output_0"
-"""Of each step, in hertz, 0 where nothing is voiced: float32, shape (1, 1, steps)."""
+"""Of each step, in hertz, next to nothing where it is not voiced: float32, shape (1, 1, steps)."""
 PHASES = "/decoder/decoder/generator/m_source/l_sin_gen/Mul_4_output_0"
 """Of the voice's nine harmonics at each step, in radians: float32, shape (1, 9, steps)."""
 SOURCE = "/decoder/decoder/generator/Concat_3_output_0"

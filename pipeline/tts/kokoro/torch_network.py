@@ -26,7 +26,7 @@ class TorchNetwork:
         self._generator = TorchGraph(parts.generator, device)
 
     def plan(self, inputs: Arrays, stop: Stop) -> tuple[Plan, int]:
-        """See `Network`. The source is made here, of the whole clause, which on a GPU takes no longer."""
+        """See `Network`. The source is made here, of the whole clause: a stretch of it would take as many kernels."""
         named = dict(zip(self._plan.outputs, self._plan.run(inputs, stop), strict=True))
         features = named[FEATURES]
         (source,) = self._source.run({name: named[name] for name in (PITCH, PHASES)}, stop)
