@@ -28,6 +28,9 @@ from typing import Any
 from pipeline.model_process import END, Loaders
 from pipeline.stopping import Stop
 
+_PR_SET_THP_DISABLE = 41
+"""From sys/prctl.h."""
+
 
 class Host:
     """Answers each message `(number, kind, content)` with `(number, "value" or "failed", content)`."""
@@ -122,11 +125,14 @@ def _told(error: BaseException) -> BaseException:
 
 def _give_back() -> None:
     """A graph takes several times as much memory while it is built. By itself the C library would keep it, if it is
-    GNU's. Source: malloc_trim(3)."""
+    GNU's. Where it has been given back, Linux would put pages of 2 MiB again for every one of 4 KiB that is still held
+    there, over hours: no new ones, then. The weights keep theirs. Sources: malloc_trim(3), prctl(2)."""
     gc.collect()
     library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim"):
         library.malloc_trim(0)
+    if sys.platform == "linux":
+        library.prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)
 
 
 def _step_back(niceness: int) -> None:

@@ -71,6 +71,10 @@ class Model:
     def variable(self, name):
         return os.environ.get(name)
 
+    def large_pages(self):
+        status = open("/proc/self/status").read().splitlines()
+        return next(line.split()[1] for line in status if line.startswith("THP_enabled"))
+
     def priority(self):
         return os.getpriority(os.PRIO_PROCESS, 0)
 
@@ -253,6 +257,11 @@ def test_it_runs_at_a_lower_priority(process: Callable[..., ModelProcess]) -> No
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="not the GNU C library")
 def test_what_only_loading_took_is_given_back(process: Callable[..., ModelProcess]) -> None:
     assert process("Large").call("it", "still_held") < 0.75
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the pages of Linux")
+def test_what_is_given_back_is_not_filled_up_with_large_pages(process: Callable[..., ModelProcess]) -> None:
+    assert process().call("it", "large_pages") == "0"
 
 
 def test_its_processor_time_is_told(process: Callable[..., ModelProcess]) -> None:
