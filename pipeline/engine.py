@@ -177,12 +177,21 @@ class Engine:
         return await self._workers.thinking.run(lambda stop: model.sentence_ends(text, stop=stop), deadline_s=_now_s())
 
     def reply(
-        self, messages: Sequence[Message], language: Language, max_tokens: int, toolbox: Toolbox = NO_TOOLS
+        self,
+        messages: Sequence[Message],
+        language: Language,
+        max_tokens: int,
+        toolbox: Toolbox = NO_TOOLS,
+        *,
+        stop: Stop | None = None,
     ) -> AsyncGenerator[Piece]:
-        """Stream an answer with the language model of `language`; close the generator to stop it."""
+        """Stream an answer with the language model of `language`; close the generator to stop it. By `stop` it can be
+        asked to pause, too."""
         model = self._models.language_models[language]
         return self._workers.thinking.stream(
-            lambda stop: model.reply(messages, max_tokens=max_tokens, toolbox=toolbox, stop=stop), deadline_s=_now_s()
+            lambda stop: model.reply(messages, max_tokens=max_tokens, toolbox=toolbox, stop=stop),
+            deadline_s=_now_s(),
+            stop=stop,
         )
 
     @contextmanager

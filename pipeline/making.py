@@ -19,6 +19,7 @@ from pipeline.events import Trace
 from pipeline.languages import Language
 from pipeline.lm.base import CutOff, Message, Toolbox, ToolCall, Usage
 from pipeline.playback import Clause, Playback
+from pipeline.stopping import Stop
 
 T = TypeVar("T")
 
@@ -83,6 +84,8 @@ class Making:
         self._sample_clock = sample_clock
         self._clock = asyncio.get_running_loop().time
         self._may_be_heard = False
+        self._writing = Stop()
+        """Of the language model."""
         self._made_s = 0.0
         self._sounds_after_s = math.inf
         """How soon a clause sounded: the least that was seen, for one may have waited for those of other replies."""
@@ -131,7 +134,9 @@ class Making:
         request = self._request
         calls: list[ToolCall] = []
         try:
-            answer = self._engine.reply(request.messages, request.language, request.max_tokens, request.toolbox)
+            answer = self._engine.reply(
+                request.messages, request.language, request.max_tokens, request.toolbox, stop=self._writing
+            )
             async with aclosing(answer) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, CutOff):
@@ -207,7 +212,11 @@ class Making:
         return max(0.0, self._made_s - self._playback.played_s - _SPARE * self._sounds_after_s)
 
     async def _speak_clause(self, text: str) -> Clause | None:
-        """The text of a clause goes out with its first audio; returned is one in which nothing is audible."""
+        """The text of a clause goes out with its first audio; returned is one in which nothing is audible.
+
+        Until there is a first sound, nothing else of the reply matters: the language model would take time of the
+        processor, or of its memory, from the synthesiser, and what it writes is spoken after that.
+        """
         request = self._request
         clause = Clause(text)
         begins: Clause | None = clause
@@ -215,12 +224,15 @@ class Making:
         due_s = asked_s + self._made_s - self._playback.played_s
         if not self._head_start.is_set():
             due_s += self._head_start_s()  # a later begin is a lesser evil than a gap in what others hear
+        if not self._made_s:
+            self._writing.pause()
         try:
             spoken = self._engine.speak(text, request.language, request.voice, request.speed, deadline_s=due_s)
             async with aclosing(spoken):
                 async for samples_24k in spoken:
                     if request.trace.first_sample_s is None:
                         request.trace.first_sample_s = self._sample_clock()
+                    self._writing.go_on()
                     if not clause.made_s:
                         self._sounds_after_s = min(self._sounds_after_s, self._clock() - asked_s)
                     self._made_s += samples_24k.size / OUTPUT_RATE_HZ
@@ -229,6 +241,8 @@ class Making:
                     begins = None
         except Exception as error:
             raise StageError("text_to_speech") from error
+        finally:
+            self._writing.go_on()
         return begins
 
     async def _in_time(self, made: Coroutine[Any, Any, T]) -> T:

@@ -58,6 +58,9 @@ class Host:
                 case "stop":
                     if stop := self._stops.get(number):
                         stop.tell()
+                case "pause":
+                    if stop := self._stops.get(number):
+                        (stop.pause if content else stop.go_on)()
                 case "processor":
                     self._answer(number, time.process_time)
                 case _:

@@ -134,7 +134,7 @@ class ModelProcess:
             if stop is None:
                 yield talk
             else:
-                with stop.interrupting(talk.tell_to_stop):
+                with stop.interrupting(talk.tell_to_stop), stop.pausing(talk.tell_to_pause):
                     yield talk
         finally:
             talk.forget()
@@ -315,6 +315,9 @@ class _Talk:
 
     def tell_to_stop(self) -> None:
         self._running.send(self._number, "stop")
+
+    def tell_to_pause(self, paused: bool) -> None:
+        self._running.send(self._number, "pause", paused)
 
     def let_go(self) -> None:
         """Close the stream there, and wait until nothing of it runs."""

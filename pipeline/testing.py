@@ -24,7 +24,7 @@ from pipeline.lm.base import NO_TOOLS, Message, Piece, Toolbox
 from pipeline.loading import Models
 from pipeline.profiles import Profile, load_profile
 from pipeline.settings import ConversationSettings
-from pipeline.stopping import Stop
+from pipeline.stopping import Stop, Stopped
 from pipeline.stt.base import Transcript
 from pipeline.vad import VoiceActivityStream
 from pipeline.worker import Runner
@@ -68,6 +68,7 @@ class OnTheLoop:
     ) -> None:
         pieces = produce()
         while True:
+            await _paused(stop)
             failure: Exception | None = None
             piece: object = None
             try:
@@ -83,6 +84,13 @@ class OnTheLoop:
 
     def close(self) -> None:
         """Nothing of it outlives the loop."""
+
+
+async def _paused(stop: Stop) -> None:
+    goes_on = asyncio.Event()
+    with suppress(Stopped), stop.interrupting(goes_on.set), stop.pausing(lambda paused: paused or goes_on.set()):
+        if stop.paused:
+            await goes_on.wait()
 
 
 async def _wait(seconds: float, stop: Stop) -> None:

@@ -92,11 +92,15 @@ class _Job:
     """Args: `extends`: by how many seconds a piece puts off the time at which the next one is needed."""
 
     def __init__(
-        self, produce: Callable[[Stop], Iterator[object]], deadline_s: float, extends: Callable[[object], float]
+        self,
+        produce: Callable[[Stop], Iterator[object]],
+        deadline_s: float,
+        extends: Callable[[object], float],
+        stop: Stop | None,
     ) -> None:
         self.deadline_s = deadline_s
         self.began_s = 0.0
-        self.stop = Stop()
+        self.stop = stop or Stop()
         # Bounded by what one job can make: a clause of speech, a reply of a few dozen tokens.
         self.pieces: asyncio.Queue[object] = asyncio.Queue()
         self.failure: Exception | None = None
@@ -180,6 +184,7 @@ class Worker:
         *,
         deadline_s: float,
         extends: Callable[[T], float] = _no_later,
+        stop: Stop | None = None,
     ) -> AsyncGenerator[T]:
         """The pieces of `produce`, as they come. Closing this generator stops the job, begun or not.
 
@@ -189,10 +194,11 @@ class Worker:
         Args:
             deadline_s: when the first piece is needed, on the loop's clock.
             extends: by how many seconds a piece puts off the time at which the next one is needed.
+            stop: what `produce` is given; one of its own if None.
 
         Raises: as `run` does.
         """
-        job = _Job(produce, deadline_s, cast(Callable[[object], float], extends))
+        job = _Job(produce, deadline_s, cast(Callable[[object], float], extends), stop)
         self._submit(job)
         try:
             while (piece := await job.pieces.get()) is not _END:

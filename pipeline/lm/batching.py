@@ -80,12 +80,16 @@ class Over:
 class Request:
     """An answer that is being written; `tokens` streams it, and closing that takes the request back."""
 
-    def __init__(self, prompt: Sequence[int], most: int, ends: frozenset[int], stop: Stop) -> None:
+    def __init__(
+        self, prompt: Sequence[int], most: int, ends: frozenset[int], stop: Stop, changed: Callable[[], object]
+    ) -> None:
+        """`changed` is told when it pauses, and when it goes on."""
         self.prompt = list(prompt)
         self.most = most
         self.ends = ends
         self.cut = False
         self._stop = stop
+        self._changed = changed
         self._closed = False
         # Bounded by `most`.
         self._out: queue.SimpleQueue[int | Over | Exception | None] = queue.SimpleQueue()
@@ -93,6 +97,10 @@ class Request:
     @property
     def wanted(self) -> bool:
         return not (self._closed or self._stop.told)
+
+    @property
+    def paused(self) -> bool:
+        return self.wanted and self._stop.paused
 
     def put(self, piece: int | Over | Exception) -> None:
         self._out.put(piece)
@@ -105,7 +113,10 @@ class Request:
             Stopped: told to stop.
         """
         try:
-            with self._stop.interrupting(lambda: self._out.put(None)):
+            with (
+                self._stop.interrupting(lambda: self._out.put(None)),
+                self._stop.pausing(lambda _: self._changed()),
+            ):
                 while (piece := self._out.get()) is not None:
                     if isinstance(piece, Over):
                         self.cut = piece.cut
@@ -131,6 +142,11 @@ class _Slot:
     written: int = 0
     used: int = 0
 
+    @property
+    def busy(self) -> bool:
+        """There is something to be done in it now."""
+        return self.request is not None and not self.request.paused
+
 
 class Batch:
     """`submit` from any thread; `step`, or `run` in a thread of its own."""
@@ -154,7 +170,7 @@ class Batch:
                 f"the prompt has {len(prompt)} tokens and the context {self._decoding.context_tokens}: lower "
                 "history_tokens in the profile, or raise context_tokens"
             )
-        request = Request(prompt, min(most, room), ends, stop)
+        request = Request(prompt, min(most, room), ends, stop, self._wake)
         with self._news:
             self._waiting.append(request)
             self._news.notify()
@@ -166,7 +182,7 @@ class Batch:
         with ThreadPoolExecutor(1, thread_name_prefix="language-model-ahead", initializer=_give_way) as ahead:
             while True:
                 with self._news:
-                    self._news.wait_for(lambda: self._waiting or any(slot.request for slot in self._slots))
+                    self._news.wait_for(lambda: self._waiting or any(slot.busy for slot in self._slots))
                 if self._decoding.on_processor and self.is_well_ahead():
                     ahead.submit(self.step).result()
                 else:
@@ -174,7 +190,7 @@ class Batch:
 
     def is_well_ahead(self) -> bool:
         """Nobody who listens waits for what the next step will do. Of the thread that steps."""
-        return not self._waiting and all(slot.request is None or slot.written >= _WELL_AHEAD for slot in self._slots)
+        return not self._waiting and all(slot.written >= _WELL_AHEAD for slot in self._slots if slot.busy)
 
     def step(self) -> bool:
         """Let in who waits, read on in one prompt, and write one token of every answer. Whether anything was done."""
@@ -182,13 +198,17 @@ class Batch:
             if slot.request is not None and not slot.request.wanted:
                 slot.request = None
         self._admit()
-        reading = [slot for slot in self._slots if slot.request is not None and slot.next is None]
+        reading = [slot for slot in self._slots if slot.busy and slot.next is None]
         if reading:
             self._guarded(self._read, [min(reading, key=lambda slot: slot.used)])
-        writing = [slot for slot in self._slots if slot.request is not None and slot.next is not None]
+        writing = [slot for slot in self._slots if slot.busy and slot.next is not None]
         if writing:
             self._guarded(self._write, writing)
         return bool(reading or writing)
+
+    def _wake(self) -> None:
+        with self._news:
+            self._news.notify()
 
     def _admit(self) -> None:
         while free := [slot for slot in self._slots if slot.request is None]:

@@ -366,6 +366,38 @@ def test_who_is_waited_for_is_not_written_for_by_a_thread_that_gives_way() -> No
     assert batch.is_well_ahead()
 
 
+def test_an_answer_that_pauses_is_not_written_on_while_others_are() -> None:
+    network, stop = Arithmetic(), Stop()
+    batch = Batch(network)
+    pausing, other = ask(batch, [1, 2], most=6, stop=stop), ask(batch, [1, 3], most=6)
+    batch.step()
+    stop.pause()
+    finish(batch)
+    assert list(other.tokens()) == expected([1, 3], 6)
+    steps = len(network.steps)
+    assert not batch.step()
+    stop.go_on()
+    finish(batch)
+    assert list(pausing.tokens()) == expected([1, 2], 6)
+    assert set(network.steps[steps:]) == {1}
+
+
+def test_where_all_pause_the_thread_that_writes_waits_until_one_goes_on() -> None:
+    network, stop = Arithmetic(), Stop()
+    batch = Batch(network)
+    threading.Thread(target=batch.run, daemon=True).start()
+    tokens = ask(batch, [1, 2], most=200, stop=stop).tokens()
+    written = [next(tokens)]
+    stop.pause()
+    at = threading.Event()
+    at.wait(0.05)  # for the step that was under way
+    steps = len(network.steps)
+    at.wait(0.05)
+    assert len(network.steps) == steps
+    stop.go_on()
+    assert [*written, *tokens] == expected([1, 2], 200)
+
+
 def test_what_is_drafted_right_is_written_in_one_step_with_what_follows_it() -> None:
     plain, drafting = Chanting(), Chanting(most_drafted=4)
     for network in (plain, drafting):

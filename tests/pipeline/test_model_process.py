@@ -56,6 +56,14 @@ class Model:
             stop.check()
             time.sleep(0.001)
 
+    def count_pauses(self, *, stop):
+        while not stop.paused:
+            time.sleep(0.001)
+        yield "paused"
+        while stop.paused:
+            time.sleep(0.001)
+        yield "goes on"
+
     def hang(self):
         time.sleep(3600)
 
@@ -171,6 +179,15 @@ def test_a_piece_is_made_when_it_is_asked_for_and_closing_closes(process: Callab
     pieces.close()  # type: ignore[attr-defined]  # it is a generator
     assert it.call("it", "look") == -1
     assert list(it.stream("it", "count", 3)) == [0, 1, 2]
+
+
+def test_a_stream_can_be_asked_to_pause_and_to_go_on(process: Callable[..., ModelProcess]) -> None:
+    it, stop = process(), Stop()
+    pieces = it.stream("it", "count_pauses", stop=stop)
+    threading.Timer(0.05, stop.pause).start()
+    assert next(pieces) == "paused"
+    threading.Timer(0.05, stop.go_on).start()
+    assert list(pieces) == ["goes on"]
 
 
 def test_a_call_at_work_can_be_told_to_stop(process: Callable[..., ModelProcess]) -> None:

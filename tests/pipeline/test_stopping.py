@@ -45,3 +45,25 @@ def test_what_is_through_is_not_interrupted_any_more() -> None:
         pass
     stop.tell()
     assert interrupted == []
+
+
+def test_work_that_pauses_is_told_so_and_when_to_go_on() -> None:
+    stop = Stop()
+    told: list[bool] = []
+    stop.pause()
+    with stop.pausing(told.append):
+        stop.pause()
+        assert stop.paused
+        stop.go_on()
+        stop.go_on()
+        assert not stop.paused
+        stop.pause()
+    stop.go_on()
+    assert told == [True, False, True]
+
+
+def test_what_pauses_can_be_stopped() -> None:
+    stop = Stop()
+    stop.pause()
+    stop.tell()
+    assert not stop.paused
