@@ -37,7 +37,8 @@ _WARM_UP_TEXT = {
     Language.JA: "こんにちは、お電話ありがとうございます。",
     Language.KO: "안녕하세요, 전화해 주셔서 감사합니다.",
 }
-
+_LONG_CLAUSE = 5
+"""Of these sentences, which is as long as a clause gets."""
 
 STUCK_S = 120.0
 """A model that hangs is replaced long before; if a job takes longer than this, not even that has helped."""
@@ -91,8 +92,8 @@ class Engine:
         return engine
 
     async def _warm_up(self) -> None:
-        """The first call of a model costs more than any other, and so does the first clause; no caller is to pay for
-        it."""
+        """The first call of a model costs more than any other, and so does the first clause, and the longest; no caller
+        is to pay for it."""
         await asyncio.to_thread(load_words)
         second = np.zeros(INPUT_RATE_HZ, dtype=np.float32)
         self.voice_activity().probability(second[:512])
@@ -106,6 +107,16 @@ class Engine:
             async with aclosing(self.speak(text, language, self.voices(language)[0], 1.0, deadline_s=0.0)) as spoken:
                 async for _ in spoken:
                     pass
+        # A synthesiser takes the most memory as it begins with as many long clauses as it makes at once, and keeps it.
+        spoken_by = {id(model): language for language, model in reversed(self._models.text_to_speech.items())}
+        for language in spoken_by.values():
+            text = " ".join([_WARM_UP_TEXT[language]] * _LONG_CLAUSE)
+            await asyncio.gather(*(self._begin_to_speak(text, language) for _ in range(self.profile.clauses_at_once)))
+
+    async def _begin_to_speak(self, text: str, language: Language) -> None:
+        async with aclosing(self.speak(text, language, self.voices(language)[0], 1.0, deadline_s=0.0)) as spoken:
+            async for _ in spoken:
+                return
 
     def jobs(self) -> dict[str, Jobs]:
         """What each worker, by its name, has to do."""

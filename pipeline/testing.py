@@ -88,7 +88,12 @@ class OnTheLoop:
 
 async def _paused(stop: Stop) -> None:
     goes_on = asyncio.Event()
-    with suppress(Stopped), stop.interrupting(goes_on.set), stop.pausing(lambda paused: paused or goes_on.set()):
+
+    def tell(paused: bool) -> None:
+        if not paused:
+            goes_on.set()
+
+    with suppress(Stopped), stop.interrupting(goes_on.set), stop.pausing(tell):
         if stop.paused:
             await goes_on.wait()
 
