@@ -2,104 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.lm.base import LanguageModelError
-from pipeline.lm.batching import Batch, Request
+from pipeline.lm.batching import Batch
 from pipeline.stopping import Stop, Stopped
-
-END = 0
-ENDS = frozenset({END})
-
-
-class Arithmetic:
-    """What follows depends on all that was read: so whoever reads the wrong thing answers wrong. It never ends."""
-
-    on_processor = True
-    read_at_once = 256
-
-    def __init__(self, conversations: int = 2, context_tokens: int = 1000, most_drafted: int = 0) -> None:
-        self.conversations = conversations
-        self.context_tokens = context_tokens
-        self.most_drafted = most_drafted
-        self.held: list[list[int]] = [[] for _ in range(conversations)]
-        self.reads: list[tuple[int, int, int]] = []
-        self.steps: list[int] = []
-        self.fails = False
-
-    def read(self, slot: int, tokens: Sequence[int], before: int) -> int:
-        assert len(self.held[slot]) >= before
-        assert before + len(tokens) <= self.context_tokens
-        self.held[slot] = [*self.held[slot][:before], *tokens]
-        self.reads.append((slot, len(tokens), before))
-        return self.follows(self.held[slot])
-
-    def step(self, fed: Sequence[tuple[int, int, int]]) -> list[int]:
-        self.steps.append(len(fed))
-        if self.fails:
-            raise RuntimeError("out of memory")
-        best = [self.read(slot, [token], before) for slot, token, before in fed]
-        del self.reads[-len(fed) :]
-        return best
-
-    def verify(self, slot: int, tokens: Sequence[int], before: int) -> list[int]:
-        self.steps.append(1)
-        assert len(tokens) <= self.most_drafted + 1
-        best = [self.read(slot, [token], before + number) for number, token in enumerate(tokens)]
-        del self.reads[-len(tokens) :]
-        return best
-
-    def copy(self, source: int, target: int, length: int) -> None:
-        self.held[target] = self.held[source][:length]
-
-    def swap(self, one: int, other: int, length: int) -> None:
-        self.held[one], self.held[other] = self.held[other][:length], self.held[one][:length]
-
-    @staticmethod
-    def follows(held: Sequence[int]) -> int:
-        value = 7
-        for token in held:
-            value = (31 * value + token) % 997
-        return value + 1
-
-
-class Ending(Arithmetic):
-    """Ends after three tokens."""
-
-    def step(self, fed: Sequence[tuple[int, int, int]]) -> list[int]:
-        best = super().step(fed)
-        return [END if len(self.steps) >= 3 else token for token in best]
-
-
-class Chanting(Arithmetic):
-    """Counts to five, again and again."""
-
-    @staticmethod
-    def follows(held: Sequence[int]) -> int:
-        return held[-1] % 5 + 1
-
-
-def expected(prompt: Sequence[int], count: int) -> list[int]:
-    held = list(prompt)
-    for _ in range(count):
-        held.append(Arithmetic.follows(held))
-    return held[len(prompt) :]
-
-
-def finish(batch: Batch) -> None:
-    while batch.step():
-        pass
-
-
-def ask(batch: Batch, prompt: Sequence[int], most: int = 5, stop: Stop | None = None) -> Request:
-    return batch.submit(prompt, most, ENDS, stop or Stop())
+from tests.pipeline.scripted_network import Arithmetic, Chanting, Ending, ask, expected, finish
 
 
 def test_an_answer_is_what_the_network_writes_alone() -> None:
@@ -314,88 +226,6 @@ def test_its_own_thread_serves_many() -> None:
     threading.Thread(target=batch.run, daemon=True).start()
     requests = [ask(batch, [number], most=20) for number in range(9)]
     assert [list(request.tokens()) for request in requests] == [expected([number], 20) for number in range(9)]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has threads that give way")
-@pytest.mark.parametrize("on_processor", [True, False])
-def test_only_what_is_well_ahead_of_its_listener_gives_way(on_processor: bool) -> None:
-    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    niceness: list[tuple[int, int]] = []
-
-    class Watched(Arithmetic):
-        def read(self, slot: int, tokens: Sequence[int], before: int) -> int:
-            niceness.append((before, os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) - own))
-            return super().read(slot, tokens, before)
-
-    network = Watched()
-    network.on_processor = on_processor
-    batch = Batch(network)
-    threading.Thread(target=batch.run, daemon=True).start()
-    most_nice = 19
-    if own == most_nice:
-        pytest.skip("the tests run with a niceness of 19, and nothing can be nicer")
-    for most in (60, 10):  # nobody else has to give way because one had
-        niceness.clear()
-        assert list(ask(batch, [1], most=most).tokens()) == expected([1], most)
-        gives_way = [before for before, nicer in niceness if nicer > 0]
-        assert gives_way == (list(range(20, most)) if on_processor else [])
-
-
-def test_where_nobody_may_give_way_all_is_written_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: int) -> None:
-        raise PermissionError("not here")
-
-    monkeypatch.setattr(os, "setpriority", refuse)
-    batch = Batch(Arithmetic())
-    threading.Thread(target=batch.run, daemon=True).start()
-    assert list(ask(batch, [1], most=60).tokens()) == expected([1], 60)
-
-
-def test_who_is_waited_for_is_not_written_for_by_a_thread_that_gives_way() -> None:
-    batch = Batch(Arithmetic())
-    ask(batch, [1], most=60)
-    for _ in range(30):
-        batch.step()
-    assert batch.is_well_ahead()
-    ask(batch, [2], most=60)
-    assert not batch.is_well_ahead()
-    batch.step()
-    assert not batch.is_well_ahead()
-    for _ in range(30):
-        batch.step()
-    assert batch.is_well_ahead()
-
-
-def test_an_answer_that_pauses_is_not_written_on_while_others_are() -> None:
-    network, stop = Arithmetic(), Stop()
-    batch = Batch(network)
-    pausing, other = ask(batch, [1, 2], most=6, stop=stop), ask(batch, [1, 3], most=6)
-    batch.step()
-    stop.pause()
-    finish(batch)
-    assert list(other.tokens()) == expected([1, 3], 6)
-    steps = len(network.steps)
-    assert not batch.step()
-    stop.go_on()
-    finish(batch)
-    assert list(pausing.tokens()) == expected([1, 2], 6)
-    assert set(network.steps[steps:]) == {1}
-
-
-def test_where_all_pause_the_thread_that_writes_waits_until_one_goes_on() -> None:
-    network, stop = Arithmetic(), Stop()
-    batch = Batch(network)
-    threading.Thread(target=batch.run, daemon=True).start()
-    tokens = ask(batch, [1, 2], most=200, stop=stop).tokens()
-    written = [next(tokens)]
-    stop.pause()
-    at = threading.Event()
-    at.wait(0.05)  # for the step that was under way
-    steps = len(network.steps)
-    at.wait(0.05)
-    assert len(network.steps) == steps
-    stop.go_on()
-    assert [*written, *tokens] == expected([1, 2], 200)
 
 
 def test_what_is_drafted_right_is_written_in_one_step_with_what_follows_it() -> None:

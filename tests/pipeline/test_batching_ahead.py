@@ -1,0 +1,96 @@
+"""What is written ahead of whoever listens, and what pauses, with a scripted network."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from pipeline.lm.batching import Batch
+from pipeline.stopping import Stop
+from tests.pipeline.scripted_network import Arithmetic, ask, expected, finish
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has threads that give way")
+@pytest.mark.parametrize("on_processor", [True, False])
+def test_only_what_is_well_ahead_of_its_listener_gives_way(on_processor: bool) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    niceness: list[tuple[int, int]] = []
+
+    class Watched(Arithmetic):
+        def read(self, slot: int, tokens: Sequence[int], before: int) -> int:
+            niceness.append((before, os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) - own))
+            return super().read(slot, tokens, before)
+
+    network = Watched()
+    network.on_processor = on_processor
+    batch = Batch(network)
+    threading.Thread(target=batch.run, daemon=True).start()
+    most_nice = 19
+    if own == most_nice:
+        pytest.skip("the tests run with a niceness of 19, and nothing can be nicer")
+    for most in (60, 10):  # nobody else has to give way because one had
+        niceness.clear()
+        assert list(ask(batch, [1], most=most).tokens()) == expected([1], most)
+        gives_way = [before for before, nicer in niceness if nicer > 0]
+        assert gives_way == (list(range(20, most)) if on_processor else [])
+
+
+def test_where_nobody_may_give_way_all_is_written_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError("not here")
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    batch = Batch(Arithmetic())
+    threading.Thread(target=batch.run, daemon=True).start()
+    assert list(ask(batch, [1], most=60).tokens()) == expected([1], 60)
+
+
+def test_who_is_waited_for_is_not_written_for_by_a_thread_that_gives_way() -> None:
+    batch = Batch(Arithmetic())
+    ask(batch, [1], most=60)
+    for _ in range(30):
+        batch.step()
+    assert batch.is_well_ahead()
+    ask(batch, [2], most=60)
+    assert not batch.is_well_ahead()
+    batch.step()
+    assert not batch.is_well_ahead()
+    for _ in range(30):
+        batch.step()
+    assert batch.is_well_ahead()
+
+
+def test_an_answer_that_pauses_is_not_written_on_while_others_are() -> None:
+    network, stop = Arithmetic(), Stop()
+    batch = Batch(network)
+    pausing, other = ask(batch, [1, 2], most=6, stop=stop), ask(batch, [1, 3], most=6)
+    batch.step()
+    stop.pause()
+    finish(batch)
+    assert list(other.tokens()) == expected([1, 3], 6)
+    steps = len(network.steps)
+    assert not batch.step()
+    stop.go_on()
+    finish(batch)
+    assert list(pausing.tokens()) == expected([1, 2], 6)
+    assert set(network.steps[steps:]) == {1}
+
+
+def test_where_all_pause_the_thread_that_writes_waits_until_one_goes_on() -> None:
+    network, stop = Arithmetic(), Stop()
+    batch = Batch(network)
+    threading.Thread(target=batch.run, daemon=True).start()
+    tokens = ask(batch, [1, 2], most=200, stop=stop).tokens()
+    written = [next(tokens)]
+    stop.pause()
+    at = threading.Event()
+    at.wait(0.05)  # for the step that was under way
+    steps = len(network.steps)
+    at.wait(0.05)
+    assert len(network.steps) == steps
+    stop.go_on()
+    assert [*written, *tokens] == expected([1, 2], 200)
