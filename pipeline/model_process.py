@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -102,15 +102,17 @@ class ModelProcess:
     def stream(
         self, model: str, method: str, *arguments: object, stop: Stop | None = None, **named: object
     ) -> Iterator[Any]:
-        """What the model's generator yields, each made when it is asked for; closing this closes that.
+        """What the model's generator yields, each made when it is asked for; closing this closes that. That it is to
+        pause is handed on, too.
 
         Raises: as `call`.
         """
         with self._conversing(stop) as talk:
             talk.ask("open", model, method, arguments, named, stop is not None)
             try:
-                while (piece := talk.ask("next")) is not END:
-                    yield piece
+                with nullcontext() if stop is None else stop.pausing(talk.tell_to_pause):
+                    while (piece := talk.ask("next")) is not END:
+                        yield piece
             finally:
                 talk.let_go()
 
@@ -134,7 +136,7 @@ class ModelProcess:
             if stop is None:
                 yield talk
             else:
-                with stop.interrupting(talk.tell_to_stop), stop.pausing(talk.tell_to_pause):
+                with stop.interrupting(talk.tell_to_stop):
                     yield talk
         finally:
             talk.forget()
@@ -185,8 +187,9 @@ _ENVIRONMENT = {
     # them twice as fast as one; spinning until the other has come, as is customary, makes them five times slower than
     # one when another model keeps a core busy, and takes that from it.
     "GOMP_SPINCOUNT": "1000",
-    # Weights and what is reckoned with them in pages of 2 MiB, which Linux gives to who asks for them. Alone on a
-    # virtual machine, Whisper's encoder took a tenth less time so, Smart Turn and Kokoro's first sound a twentieth.
+    # Weights in pages of 2 MiB, which Linux gives to who asks for them. Alone on a virtual machine, Whisper's encoder
+    # took a tenth less time so, Smart Turn and Kokoro's first sound a twentieth. What is reckoned with them, after
+    # loading, has none, and pairs of runs showed no difference (`_give_back` in `model_host.py`).
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 
@@ -299,14 +302,19 @@ class _Talk:
         self._running = running
         self._hangs_after_s = hangs_after_s
         self._number, self._answers = running.open()
+        self._pauses = self._has_paused = False
 
     def ask(self, kind: str, *content: object) -> Any:
         self._running.send(self._number, kind, content)
-        try:
-            answer, value = self._answers.get(timeout=self._hangs_after_s)
-        except queue.Empty:
-            self._running.kill()
-            raise self._running.died() from None
+        while True:
+            self._has_paused = self._pauses
+            try:
+                answer, value = self._answers.get(timeout=self._hangs_after_s)
+                break
+            except queue.Empty:
+                if not self._has_paused:  # what has paused meanwhile gets all of its time anew
+                    self._running.kill()
+                    raise self._running.died() from None
         if answer == "died":
             raise self._running.died()
         if answer == "failed":
@@ -317,6 +325,8 @@ class _Talk:
         self._running.send(self._number, "stop")
 
     def tell_to_pause(self, paused: bool) -> None:
+        self._pauses = paused
+        self._has_paused |= paused
         self._running.send(self._number, "pause", paused)
 
     def let_go(self) -> None:

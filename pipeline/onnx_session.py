@@ -69,15 +69,16 @@ class OnnxSession:
 @cache
 def _share_one_arena() -> None:
     """An arena grows to the most that was ever needed at once, and keeps it. In one for all sessions of the process,
-    what the parts of a model need in turn is the same memory: Kokoro and its sounds take 70 MB less so, and all that
-    they ever will after a few clauses.
+    what the parts of a model need in turn is the same memory: Kokoro takes 70 MB less so, and after a few long clauses
+    no more.
     """
     memory = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
-    in_doubles = {"max_mem": 0, "arena_extend_strategy": 0, "initial_chunk_size_bytes": -1}
-    configuration = onnxruntime.OrtArenaCfg(in_doubles | {"max_dead_bytes_per_chunk": -1})
-    onnxruntime.create_and_register_allocator(memory, configuration)
+    # As an arena of a session is by default: without a limit, extended by powers of two.
+    by_default = {"max_mem": 0, "arena_extend_strategy": 0}
+    by_default |= {"initial_chunk_size_bytes": -1, "max_dead_bytes_per_chunk": -1}
+    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(by_default))
 
 
 @contextmanager

@@ -83,7 +83,7 @@ class Request:
     def __init__(
         self, prompt: Sequence[int], most: int, ends: frozenset[int], stop: Stop, changed: Callable[[], object]
     ) -> None:
-        """`changed` is told when it pauses, and when it goes on."""
+        """`changed` is told when it pauses, when it goes on, and when it is not wanted any more."""
         self.prompt = list(prompt)
         self.most = most
         self.ends = ends
@@ -117,6 +117,7 @@ class Request:
                 self._stop.interrupting(lambda: self._out.put(None)),
                 self._stop.pausing(lambda _: self._changed()),
             ):
+                self._changed()  # it may have paused, and gone on, before anybody watched
                 while (piece := self._out.get()) is not None:
                     if isinstance(piece, Over):
                         self.cut = piece.cut
@@ -126,6 +127,7 @@ class Request:
                     yield piece
         finally:
             self._closed = True
+            self._changed()
 
 
 @dataclass(slots=True)
@@ -182,11 +184,15 @@ class Batch:
         with ThreadPoolExecutor(1, thread_name_prefix="language-model-ahead", initializer=_give_way) as ahead:
             while True:
                 with self._news:
-                    self._news.wait_for(lambda: self._waiting or any(slot.busy for slot in self._slots))
+                    self._news.wait_for(self._has_work)
                 if self._decoding.on_processor and self.is_well_ahead():
                     ahead.submit(self.step).result()
                 else:
                     self.step()
+
+    def _has_work(self) -> bool:
+        let_in = self._waiting and any(slot.request is None or not slot.request.wanted for slot in self._slots)
+        return bool(let_in) or any(slot.busy for slot in self._slots)
 
     def is_well_ahead(self) -> bool:
         """Nobody who listens waits for what the next step will do. Of the thread that steps."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
 
 from pipeline.lm.batching import Batch
-from pipeline.stopping import Stop
+from pipeline.stopping import Stop, Stopped
 from tests.pipeline.scripted_network import Arithmetic, ask, expected, finish
 
 
@@ -80,17 +81,48 @@ def test_an_answer_that_pauses_is_not_written_on_while_others_are() -> None:
     assert set(network.steps[steps:]) == {1}
 
 
-def test_where_all_pause_the_thread_that_writes_waits_until_one_goes_on() -> None:
+def test_where_all_pause_the_thread_that_writes_waits_until_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     network, stop = Arithmetic(), Stop()
     batch = Batch(network)
     threading.Thread(target=batch.run, daemon=True).start()
     tokens = ask(batch, [1, 2], most=200, stop=stop).tokens()
     written = [next(tokens)]
     stop.pause()
-    at = threading.Event()
-    at.wait(0.05)  # for the step that was under way
+    time.sleep(0.05)  # for the step that was under way
     steps = len(network.steps)
-    at.wait(0.05)
-    assert len(network.steps) == steps
+    assert steps < 199
+    with monkeypatch.context() as watched:
+        stepped: list[None] = []
+        watched.setattr(batch, "step", lambda: stepped.append(None))
+        time.sleep(0.05)
+        assert len(network.steps) == steps
+        assert not stepped
     stop.go_on()
     assert [*written, *tokens] == expected([1, 2], 200)
+
+
+def test_who_waits_for_the_slot_of_one_that_pauses_gets_it_when_that_is_stopped() -> None:
+    network, stop = Arithmetic(conversations=1), Stop()
+    batch = Batch(network)
+    threading.Thread(target=batch.run, daemon=True).start()
+    tokens = ask(batch, [1, 2], most=900, stop=stop).tokens()
+    next(tokens)
+    stop.pause()
+    waiting = ask(batch, [1, 3], most=6)
+    time.sleep(0.05)
+    assert not batch._has_work()
+    stop.tell()
+    with pytest.raises(Stopped):
+        list(tokens)
+    assert list(waiting.tokens()) == expected([1, 3], 6)
+
+
+def test_one_that_went_on_before_anybody_listened_is_written() -> None:
+    stop = Stop()
+    stop.pause()
+    batch = Batch(Arithmetic())
+    threading.Thread(target=batch.run, daemon=True).start()
+    request = ask(batch, [1, 2], most=6, stop=stop)
+    time.sleep(0.05)
+    stop.go_on()
+    assert list(request.tokens()) == expected([1, 2], 6)
