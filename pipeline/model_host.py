@@ -52,7 +52,7 @@ class Host:
             match kind:
                 case "load":
                     _, loaders, slots, niceness = content
-                    _step_back(niceness)
+                    os.nice(niceness)  # more than it was started with; to have less takes a privilege
                     self._pool = ThreadPoolExecutor(slots, thread_name_prefix="model")
                     self._pool.submit(self._answer, number, partial(self._load, loaders))
                 case "stop":
@@ -136,11 +136,6 @@ def _give_back() -> None:
         library.malloc_trim(0)
     if sys.platform == "linux":
         library.prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)
-
-
-def _step_back(niceness: int) -> None:
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, 0, niceness)
 
 
 def main() -> None:
