@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
@@ -59,8 +60,7 @@ def float_to_pcm16(samples: FloatArray) -> bytes:
 
 def level_dbfs(samples: FloatArray) -> float:
     """The root mean square, in dB relative to full scale; at least -120."""
-    exact = samples.astype(np.float64)
-    return 10 * math.log10(float(exact @ exact) / exact.size + 1e-12)
+    return float(10 * np.log10(np.mean(np.square(samples, dtype=np.float64)) + 1e-12))
 
 
 class StreamResampler:
@@ -86,15 +86,12 @@ class StreamResampler:
             return samples
         self._taken += samples.size
         after = np.zeros(self._window if last else 0, dtype=np.float32)
-        self._held = np.concatenate([self._held, samples, after], dtype=np.float32)
+        self._held = np.concatenate([self._held, samples, after])
         if self._held.size < self._window:
             return np.zeros(0, dtype=np.float32)
-        count = (self._held.size - self._window) // self._down + 1
-        step = self._held.itemsize
-        # As `sliding_window_view` has it, which takes twice as long over the shape as the product over the samples.
-        blocks = np.ndarray((count, self._window), np.float32, self._held, strides=(self._down * step, step))
+        blocks = sliding_window_view(self._held, self._window)[:: self._down]
         ready: FloatArray = (blocks @ self._matrix).reshape(-1)
-        self._held = self._held[count * self._down :]
+        self._held = self._held[len(blocks) * self._down :]
         if last:
             ready = ready[: math.ceil(self._taken * self._up / self._down) - self._given]
         self._given += ready.size

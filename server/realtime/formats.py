@@ -105,7 +105,7 @@ class InputStream:
 
     def _convert(self, samples: FloatArray, *, last: bool = False) -> FloatArray:
         # A filter answers noise at full scale with more than that: twice as much at worst.
-        return np.minimum(np.maximum(self._resampler.push(samples, last=last), -1.0), 1.0)
+        return np.clip(self._resampler.push(samples, last=last), -1.0, 1.0)
 
 
 class OutputStream:
