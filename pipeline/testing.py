@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -23,8 +22,9 @@ from pipeline.languages import Language
 from pipeline.lm.base import NO_TOOLS, Message, Piece, Toolbox
 from pipeline.loading import Models
 from pipeline.profiles import Profile, load_profile
+from pipeline.scripted_runner import OnTheLoop, Pace
 from pipeline.settings import ConversationSettings
-from pipeline.stopping import Stop, Stopped
+from pipeline.stopping import Stop
 from pipeline.stt.base import Transcript
 from pipeline.vad import VoiceActivityStream
 from pipeline.worker import Runner
@@ -36,73 +36,6 @@ E = TypeVar("E", bound=Event)
 _SPEECH_RMS = 0.01
 _PIECE_S = 0.1
 _SECONDS_PER_CHARACTER = 0.05
-
-
-class Pace:
-    """How long what a scripted model does is to take; the model says it, its runner waits for it."""
-
-    def __init__(self) -> None:
-        self._owed_s = 0.0
-
-    def take(self, seconds: float) -> None:
-        self._owed_s += seconds
-
-    def settle(self) -> float:
-        owed_s, self._owed_s = self._owed_s, 0.0
-        return owed_s
-
-
-class OnTheLoop:
-    """A `Runner` without threads."""
-
-    def __init__(self, pace: Pace) -> None:
-        self._pace = pace
-
-    def start(
-        self, produce: Callable[[], Iterator[object]], deliver: Callable[[object], None], stop: Stop
-    ) -> asyncio.Future[None]:
-        return asyncio.get_running_loop().create_task(self._work(produce, deliver, stop))
-
-    async def _work(
-        self, produce: Callable[[], Iterator[object]], deliver: Callable[[object], None], stop: Stop
-    ) -> None:
-        pieces = produce()
-        while True:
-            await _paused(stop)
-            failure: Exception | None = None
-            piece: object = None
-            try:
-                piece = next(pieces)
-            except Exception as error:
-                failure = error
-            await _wait(self._pace.settle(), stop)
-            if isinstance(failure, StopIteration):
-                return
-            if failure is not None:
-                raise failure
-            deliver(piece)
-
-    def close(self) -> None:
-        """Nothing of it outlives the loop."""
-
-
-async def _paused(stop: Stop) -> None:
-    goes_on = asyncio.Event()
-
-    def tell(paused: bool) -> None:
-        if not paused:
-            goes_on.set()
-
-    with suppress(Stopped), stop.interrupting(goes_on.set), stop.pausing(tell):
-        if stop.paused:
-            await goes_on.wait()
-
-
-async def _wait(seconds: float, stop: Stop) -> None:
-    told = asyncio.Event()
-    with stop.interrupting(told.set), suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await told.wait()
 
 
 class ScriptedVoiceActivity:

@@ -15,7 +15,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from pipeline.capacity import Capacity
 from pipeline.engine import Engine
-from pipeline.testing import OnTheLoop, Pace, scripted_engine
+from pipeline.scripted_runner import OnTheLoop, Pace
+from pipeline.testing import scripted_engine
 from server.app import Server, ServerSettings
 from server.limits import Limits
 
