@@ -108,13 +108,17 @@ def test_who_waits_for_the_slot_of_one_that_pauses_gets_it_when_that_is_stopped(
     tokens = ask(batch, [1, 2], most=900, stop=stop).tokens()
     next(tokens)
     stop.pause()
-    waiting = ask(batch, [1, 3], most=6)
+    heard: list[int] = []
+    waiting = ask(batch, [1, 3], most=6).tokens()
+    listener = threading.Thread(target=lambda: heard.extend(waiting), daemon=True)
+    listener.start()
     time.sleep(0.05)
     assert not batch._has_work()
     stop.tell()
     with pytest.raises(Stopped):
         list(tokens)
-    assert list(waiting.tokens()) == expected([1, 3], 6)
+    listener.join(timeout=10)
+    assert heard == expected([1, 3], 6)
 
 
 def test_one_that_went_on_before_anybody_listened_is_written() -> None:
