@@ -129,7 +129,7 @@ def _told(error: BaseException) -> BaseException:
 def _give_back() -> None:
     """A graph takes several times as much memory while it is built. By itself the C library would keep it, if it is
     GNU's. Where it has been given back, Linux would put pages of 2 MiB again for every one of 4 KiB that is still held
-    there, over hours: no new ones, then. The weights keep theirs. Sources: malloc_trim(3), prctl(2)."""
+    there, one by one: no new ones, then. The weights keep theirs. Sources: malloc_trim(3), prctl(2)."""
     gc.collect()
     library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim"):
