@@ -45,7 +45,7 @@ class ScriptedVoiceActivity:
         return self
 
     def probability(self, frame_16k: FloatArray) -> float:
-        return 1.0 if float(np.sqrt(np.mean(np.square(frame_16k)))) > _SPEECH_RMS else 0.0
+        return 1.0 if float(frame_16k.dot(frame_16k)) > frame_16k.size * _SPEECH_RMS**2 else 0.0
 
 
 @dataclass

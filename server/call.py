@@ -49,8 +49,8 @@ class Lobby:
 
 AHEAD_S = 2.0
 """Of frames, events or audio, by which a client may be ahead of the clock before it has to wait for others who are."""
-TAKEN_BYTES = 1024
-"""Taken apart in one go."""
+TAKEN_BYTES = 1536
+"""Taken apart in one go: an event with 20 ms of audio is."""
 TAKING_S = 0.001
 """For how long, before others get their turn: one read of a socket may bring 40,000 of the smallest frames."""
 _EVENT_BYTES = 4096
@@ -85,6 +85,10 @@ class Call(HeadConnection):
         self.holder: str | None = None
         self.limits = limits
         self.metrics = metrics
+        self._counters = {
+            direction: (metrics.messages.labels(direction), metrics.message_bytes.labels(direction))
+            for direction in ("received", "sent")
+        }
         self._frames = Pace(
             Limit.FRAMES,
             most=limits.frames_at_once,
@@ -117,7 +121,10 @@ class Call(HeadConnection):
         """Of these, and of the one that is still coming."""
         self._broken: LimitError | None = None
         """The limit for which it is being closed: what still comes is dropped unread."""
-        self._idle: asyncio.Timeout | None = None
+        self._ending: asyncio.Timeout | None = None
+        """Of whatever serves this connection, while something does: for a limit that was hit."""
+        self._heard_s = 0.0
+        """When the last message was taken, by the event loop's time."""
         self._conversation: WatchedConversation | None = None
 
     @property
@@ -143,13 +150,15 @@ class Call(HeadConnection):
         try:
             async with (
                 asyncio.timeout(limits.duration_s) as whole,
-                asyncio.timeout(limits.idle_s) as self._idle,
+                asyncio.timeout(None) as self._ending,
             ):
+                self._heard_s = self.loop.time()
+                self._end_if_idle()
                 await conversing
         except TimeoutError:
             if self._broken is not None:
                 raise self._broken from None
-            if self._idle is not None and self._idle.expired():
+            if self._ending is not None and self._ending.expired():
                 raise self._hit(
                     Limit.IDLE, f"nothing came for {limits.idle_s:.0f} s; connect again", code="session_idle"
                 ) from None
@@ -161,7 +170,17 @@ class Call(HeadConnection):
                 ) from None
             raise
         finally:
-            self._idle = None
+            self._ending = None
+            self._looking.cancel()
+
+    def _end_if_idle(self) -> None:
+        """Looked at again when it may be so at the earliest: to move a timer with every message costs more than the
+        message."""
+        idle_at_s = self._heard_s + self.limits.idle_s
+        if idle_at_s > self.loop.time():
+            self._looking = self.loop.call_at(idle_at_s, self._end_if_idle)
+        elif self._ending is not None and self._broken is None:
+            self._ending.reschedule(self.loop.time())
 
     async def finish(self) -> None:
         """Let the replies that are under way or owed end, then close as going away."""
@@ -279,8 +298,7 @@ class Call(HeadConnection):
         async for message in super().__aiter__():
             self._count("received", message)
             self._take(message)
-            if self._idle is not None and self._broken is None:
-                self._idle.reschedule(self.loop.time() + self.limits.idle_s)
+            self._heard_s = self.loop.time()
             yield message
             # Messages that have come already are taken without waiting: others get their turn between them.
             if self._is_ahead():
@@ -332,15 +350,16 @@ class Call(HeadConnection):
         self.metrics.limits.labels(error.limit).inc()
         self._broken = error
         self._untaken.clear()
-        if self._idle is None:
+        if self._ending is None:
             self.transport.abort()
         else:
-            self._idle.reschedule(self.loop.time())
+            self._ending.reschedule(self.loop.time())
 
     def _count(self, direction: str, message: object) -> None:
-        self.metrics.messages.labels(direction).inc()
+        messages, message_bytes = self._counters[direction]
+        messages.inc()
         if isinstance(message, str | bytes):
-            self.metrics.message_bytes.labels(direction).inc(len(message))
+            message_bytes.inc(len(message))
 
     def _hit(self, limit: Limit, message: str, *, code: str) -> LimitError:
         self.metrics.limits.labels(limit).inc()

@@ -169,10 +169,11 @@ class RealtimeConnection:
 
     async def _append(self, audio: str) -> None:
         try:
-            for samples_16k in self._input.push(audio):
+            for number, samples_16k in enumerate(self._input.push(audio)):
+                if number:
+                    # A huge append must not keep the event loop from the other conversations.
+                    await asyncio.sleep(0)
                 await self._conversation.feed(samples_16k)
-                # A huge append must not keep the event loop from the other conversations.
-                await asyncio.sleep(0)
         except AudioBufferFullError as error:
             raise ProtocolError("input_audio_buffer_full", str(error), param="audio") from None
         except TooFastError as error:
