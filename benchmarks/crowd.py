@@ -35,8 +35,6 @@ from server.memory import set_apart_what_stays
 LATE_LIMIT_MS = 20.0
 SLOWDOWN_LIMIT = 3.0
 PREBUFFER_MS = 200
-_CATCHING_UP_S = 0.25
-"""With what came in while the machine was slow, a server that is busy for half of the time is through after that."""
 
 
 @click.group()
@@ -52,8 +50,8 @@ def scripted(callers: int, rounds: int) -> None:
 
     A server process with models that take no time, and as many callers as asked for, who ask and listen without a
     pause. Late is what comes later than a server has to send it that keeps as far ahead of a loudspeaker as its profile
-    says. What the machine itself lost shortly before, while everything on it was slow, is no lateness of the server's;
-    how much that was is told beside it. Takes about 7 s a round.
+    says. By what it is behind because the machine itself was slow, everything on it, it is not late; how much time was
+    lost like that is told beside it. Takes about 7 s a round.
     """
     asked, busy_cores, slowness = asyncio.run(_scripted(callers, rounds))
     lead_s = load_profile("embedded").text_to_speech.lead_s
@@ -63,7 +61,7 @@ def scripted(callers: int, rounds: int) -> None:
     if not any(late_s.size for _, late_s in sent_s):
         raise click.ClickException(f"none of {len(asked)} turns was answered, and so nothing was sent late or in time")
     at_s, late_s = (np.concatenate(times) for times in zip(*sent_s, strict=True))
-    beyond_s = late_s - slowness.between_s(at_s - _CATCHING_UP_S, at_s)
+    beyond_s = late_s - slowness.behind_s(at_s, min(busy_cores, 1.0))
     settle(
         f"{callers} conversations at once, {len(asked)} turns, scripted models",
         [

@@ -300,10 +300,10 @@ class Call(HeadConnection):
             self._take(message)
             self._heard_s = self.loop.time()
             yield message
-            # Messages that have come already are taken without waiting: others get their turn between them.
             if self._is_ahead():
                 await self._turnstile.turn(len(message))
-            else:
+            elif self._waiting_messages:
+                # One that has come already is taken without waiting: others get their turn before it.
                 await asyncio.sleep(0)
 
     async def send(self, message: Data | Iterable[Data] | AsyncIterable[Data], text: bool | None = None) -> None:

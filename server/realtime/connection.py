@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import suppress
 from urllib.parse import parse_qs
 
+from pydantic_core import to_json
 from websockets.typing import Data
 
 from pipeline.conversation import Conversation
@@ -198,4 +198,4 @@ class RealtimeConnection:
 
 
 def _told(event: JsonObject) -> str:
-    return json.dumps({"event_id": new_id("event"), **event}, ensure_ascii=False)
+    return to_json({"event_id": new_id("event"), **event}).decode()

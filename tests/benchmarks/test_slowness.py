@@ -21,27 +21,31 @@ def watched(took_ms: list[float]) -> Slowness:
     return Slowness.of(100.0 + STEP_S * np.arange(len(took_ms)), np.array(took_ms) / 1000)
 
 
-def lost_s(slowness: Slowness, from_s: float, to_s: float) -> float:
-    return float(slowness.between_s(np.array([from_s]), np.array([to_s]))[0])
+def behind_s(slowness: Slowness, at_s: float, busy: float) -> float:
+    return float(slowness.behind_s(np.array([at_s]), busy)[0])
 
 
 def test_at_its_usual_speed_a_machine_loses_nothing() -> None:
-    slowness = watched([0.10, 0.11, 0.09, 0.19, 0.10, 0.12])
+    slowness = watched([0.10, 0.11, 0.09, 0.14, 0.10, 0.12])
     assert slowness.share == 0.0
-    assert lost_s(slowness, 100.0, 100.02) == 0.0
+    assert behind_s(slowness, 100.02, 0.9) == 0.0
 
 
 def test_at_a_tenth_of_its_speed_it_loses_nine_tenths_of_the_time() -> None:
     slowness = watched([0.1] * 10 + [1.0] * 4 + [0.1] * 10)
-    assert lost_s(slowness, 100.0, 100.2) == pytest.approx(0.9 * 4 * STEP_S)
     assert slowness.share == pytest.approx(0.9 * 4 / 23)
 
 
-def test_only_what_was_lost_between_two_times_counts() -> None:
-    slowness = watched([0.1] * 10 + [1.0] * 4 + [0.1] * 10)
-    assert lost_s(slowness, 100.0, 100.045) == 0.0
-    assert lost_s(slowness, 100.07, 100.2) == 0.0
-    assert 0.0 < lost_s(slowness, 100.06, 100.2) < lost_s(slowness, 100.0, 100.2)
+def test_what_was_lost_is_made_up_for_while_there_is_nothing_else_to_do() -> None:
+    slowness = watched([0.1] * 10 + [1.0] * 4 + [0.1] * 30)
+    lost_s = 0.9 * 4 * STEP_S
+    end_s = 100.0 + 13 * STEP_S
+    assert behind_s(slowness, 100.0 + 9 * STEP_S, 0.5) == 0.0
+    assert behind_s(slowness, end_s, 1.0) == pytest.approx(lost_s)
+    made_up_s = 0.5 * 4 * (STEP_S - 0.9 * STEP_S)
+    assert behind_s(slowness, end_s, 0.5) == pytest.approx(lost_s - made_up_s)
+    assert behind_s(slowness, end_s + 2 * STEP_S, 0.5) == pytest.approx(lost_s - made_up_s - STEP_S)
+    assert behind_s(slowness, end_s + 8 * STEP_S, 0.5) == 0.0
 
 
 @given(st.lists(st.floats(0.01, 50.0), min_size=2, max_size=50))
