@@ -55,9 +55,7 @@ def scripted(callers: int, rounds: int) -> None:
     """
     asked, busy_cores, slowness = asyncio.run(_scripted(callers, rounds))
     lead_s = load_profile("embedded").text_to_speech.lead_s
-    sent_s = [
-        (question.began_s + at_s, late_s) for question in asked for at_s, late_s in [sent(question.heard, lead_s)]
-    ]
+    sent_s = [(it.began_s + at_s, late_s) for it in asked for at_s, late_s in [sent(it.heard, lead_s)]]
     if not any(late_s.size for _, late_s in sent_s):
         raise click.ClickException(f"none of {len(asked)} turns was answered, and so nothing was sent late or in time")
     at_s, late_s = (np.concatenate(times) for times in zip(*sent_s, strict=True))
@@ -65,14 +63,15 @@ def scripted(callers: int, rounds: int) -> None:
     settle(
         f"{callers} conversations at once, {len(asked)} turns, scripted models",
         [
-            Bar("turns without a whole reply", sum(not question.is_answered for question in asked), "", 0),
-            Bar("turns that the callers sent late", sum(question.is_late for question in asked), ""),
+            Bar("turns without a whole reply", sum(not it.is_answered for it in asked), "", 0),
+            Bar("turns that the callers sent late", sum(it.is_late for it in asked), ""),
             Bar("what the machine lost by being slow", 100 * slowness.share, "% of the time"),
             Bar("audio sent late, median", 1_000 * quantile(list(late_s), 0.5).value, "ms"),
             Bar("audio sent late, p99", 1_000 * quantile(list(late_s), 0.99).value, "ms"),
             Bar("audio sent late, longest", 1_000 * late_s.max(), "ms"),
             Bar("beyond what the machine lost, p99", 1_000 * quantile(list(beyond_s), 0.99).value, "ms"),
             Bar("beyond what the machine lost, longest", 1_000 * beyond_s.max(), "ms", LATE_LIMIT_MS),
+            Bar(f"gaps at {PREBUFFER_MS} ms prebuffer", sum(_gaps(latency.measure(it.heard)) for it in asked), ""),
             Bar("processor time of the server", busy_cores, "cores", 1.0),
         ],
     )
@@ -145,7 +144,11 @@ class _Turn:
         """Gaps within the reply; between the replies to a turn that was cut in there has to be one."""
         if self.outcome == "cut-in":
             return 0
-        return next(play.underruns for play in self.latency.playback if play.prebuffer_ms == PREBUFFER_MS)
+        return _gaps(self.latency)
+
+
+def _gaps(turn: Latency) -> int:
+    return next(play.underruns for play in turn.playback if play.prebuffer_ms == PREBUFFER_MS)
 
 
 @crowd.command()

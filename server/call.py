@@ -125,6 +125,8 @@ class Call(HeadConnection):
         """Of whatever serves this connection, while something does: for a limit that was hit."""
         self._heard_s = 0.0
         """When the last message was taken, by the event loop's time."""
+        self._looking: asyncio.TimerHandle | None = None
+        """Whether that was too long ago."""
         self._conversation: WatchedConversation | None = None
 
     @property
@@ -171,7 +173,8 @@ class Call(HeadConnection):
             raise
         finally:
             self._ending = None
-            self._looking.cancel()
+            if self._looking is not None:
+                self._looking.cancel()
 
     def _end_if_idle(self) -> None:
         """Looked at again when it may be so at the earliest: to move a timer with every message costs more than the
