@@ -48,14 +48,15 @@ class Hearing:
         left = shape.write(1, seconds).times(scenario.said - scenario.drafted)
         self.hear_work = shape.hear(seconds)
         self.write_work = shape.remember(seconds) + drafted + left
-        said, _ = self._decoder.write(self.hear(), _PROMPT, (), scenario.said, Stop())
+        said, _ = self._decoder.write(self.hear(), _PROMPT, (), scenario.said, scenario.said, Stop())
         self._draft = said.tokens[: scenario.drafted]
 
     def hear(self) -> object:
         return self._network.hear(self._mel, Stop(), quick=True)
 
     def write(self, heard: object) -> list[int]:
-        said, _ = self._decoder.write(heard, _PROMPT, self._draft, self._scenario.said, Stop())
+        most = self._scenario.said
+        said, _ = self._decoder.write(heard, _PROMPT, self._draft, most, most, Stop())
         return said.tokens
 
     def transcribe(self) -> list[int]:

@@ -22,6 +22,8 @@ _HOP_SAMPLES = 160
 # Fast speech in any of the six languages stays well below this; an answer that reaches it has run away.
 _TOKENS_PER_SECOND = 16
 _TOKENS_AT_LEAST = 24
+_FASTEST_TOKENS_PER_SECOND = 7.5
+"""Of the recordings, with the pauses in them, the fastest is one in Japanese, of 7; the others have 3 to 6."""
 # The customary limits of Whisper's decoders (openai/whisper, transcribe.py).
 _MOST_COMPRESSION = 2.4
 _LEAST_LOG_PROBABILITY = -1.0
@@ -44,6 +46,11 @@ def mel_frames(extractor: Any, samples_16k: FloatArray, seconds: float) -> Float
 def token_budget(samples_16k: FloatArray) -> int:
     """How many tokens an answer may have."""
     return min(_TOKENS_AT_LEAST + int(samples_16k.size / INPUT_RATE_HZ * _TOKENS_PER_SECOND), DECODER_TOKENS)
+
+
+def fastest_tokens(samples_16k: FloatArray) -> int:
+    """How many tokens the fastest speech has in the time."""
+    return int(samples_16k.size / INPUT_RATE_HZ * _FASTEST_TOKENS_PER_SECOND)
 
 
 def ran_away(text: str, tokens: Sequence[int], samples_16k: FloatArray) -> bool:

@@ -19,7 +19,16 @@ from pipeline.stopping import Stop
 from pipeline.stt.base import Transcript
 from pipeline.stt.whisper.decoding import Decoded, Decoder
 from pipeline.stt.whisper.network import Network
-from pipeline.stt.windows import FULL_WINDOW_S, cut, is_no_speech, mel_frames, ran_away, token_budget, window_s
+from pipeline.stt.windows import (
+    FULL_WINDOW_S,
+    cut,
+    fastest_tokens,
+    is_no_speech,
+    mel_frames,
+    ran_away,
+    token_budget,
+    window_s,
+)
 
 _SENTENCE_MARKS = frozenset(".!?。！？")
 _MARKS = _SENTENCE_MARKS | frozenset(",;:…、，；：-—–'\"”’»）)")
@@ -110,13 +119,12 @@ class Whisper:
         guess = (
             draft.language if draft and draft.language in languages else max(languages, key=lambda one: languages[one])
         )
-        most = token_budget(samples_16k)
-        decoded, named = self._decoder.write(
-            heard, self._prompt(guess), draft.tokens if draft and draft.language == guess else (), most, stop
-        )
+        most, fastest = token_budget(samples_16k), fastest_tokens(samples_16k)
+        known = draft.tokens if draft and draft.language == guess else ()
+        decoded, named = self._decoder.write(heard, self._prompt(guess), known, most, fastest, stop)
         language = self._likeliest(named, languages)
         if language != guess:
-            decoded, named = self._decoder.write(heard, self._prompt(language), (), most, stop)
+            decoded, named = self._decoder.write(heard, self._prompt(language), (), most, fastest, stop)
         text: str = self._tokenizer.decode(decoded.tokens).strip()
         away = ran_away(text, decoded.tokens, samples_16k)
         if is_no_speech(float(named[-1]), decoded.log_probability):

@@ -77,12 +77,12 @@ class Decoder:
         self._end_of_text = end_of_text
 
     def write(
-        self, heard: Heard, prompt: Sequence[int], draft: Sequence[int], most: int, stop: Stop
+        self, heard: Heard, prompt: Sequence[int], draft: Sequence[int], most: int, fastest: int, stop: Stop
     ) -> tuple[Decoded, FloatArray]:
         """Write at most `most` tokens after `prompt`: the same ones, whatever the draft.
 
         The model may not notice that the audio is over, and write all of it again. What is written once is right then,
-        as good as what a longer window yields. Who has said so much twice needs longer for it than half of `most`.
+        as good as what a longer window yields. So much as `fastest` is said in the time by nobody.
 
         Returns what was written, and the log probabilities of the named tokens after the first token of `prompt`:
         float32, shape (names,).
@@ -108,7 +108,7 @@ class Decoder:
             tokens += ahead[:agreed]
             ends += [float(end) for end in told.ends[begin : begin + agreed + 1]]
             logs += [float(log) for log in told.log_probability[begin : begin + agreed + 1]]
-            if len(tokens) >= most / 2 and (whole := _starts_over(tokens)):
+            if len(tokens) > fastest and (whole := _starts_over(tokens)):
                 return Decoded(tokens[:whole], ends[: whole + 1], float(np.mean(logs[:whole]))), named
             written = likeliest[agreed]
             if written == self._end_of_text or len(tokens) >= most:
