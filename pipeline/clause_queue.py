@@ -32,11 +32,6 @@ class ClauseQueue:
         """What comes next is known: a clause, some words of one, or the end."""
         return bool(self._ready) or self._splitter.has_words
 
-    @property
-    def is_ahead(self) -> bool:
-        """What is spoken next waits for it."""
-        return bool(self._ready)
-
     async def write(self, text: str) -> None:
         """The reply goes on so. Waits while enough is ready to be spoken."""
         for start in range(0, len(text), _BITE):

@@ -153,7 +153,6 @@ class Making:
                         continue
                     await self._clauses.write(piece)
                     self._begin_if_ahead()
-                    self._give_way()
         except Exception as error:
             raise StageError("language_model") from error
         self._clauses.end(calls)
@@ -201,18 +200,7 @@ class Making:
 
     def _begin(self) -> None:
         self._head_start.set()
-        self._give_way()
         self._clauses.ask_again()
-
-    def _give_way(self) -> None:
-        """Until a reply can be heard, nothing of it matters but what is spoken next: the language model would take time
-        of the processor, or of its memory, from the synthesiser. It pauses while a clause is ready, or the first one is
-        being made into sound."""
-        has_enough = self._clauses.is_ahead or (self._at_work == "text_to_speech" and not self._made_s)
-        if self._request.speak and has_enough and not self._head_start.is_set():
-            self._writing.pause()
-        else:
-            self._writing.go_on()
 
     def _patience_s(self) -> float | None:
         """For how long the rest of a clause can be waited for: until it would sound too late to be heard without a gap.
@@ -224,7 +212,11 @@ class Making:
         return max(0.0, self._made_s - self._playback.played_s - _SPARE * self._sounds_after_s)
 
     async def _speak_clause(self, text: str) -> Clause | None:
-        """The text of a clause goes out with its first audio; returned is one in which nothing is audible."""
+        """The text of a clause goes out with its first audio; returned is one in which nothing is audible.
+
+        Until there is a first sound, nothing else of the reply matters: the language model would take time of the
+        processor, or of its memory, from the synthesiser, and what it writes is spoken after that.
+        """
         request = self._request
         clause = Clause(text)
         begins: Clause | None = clause
@@ -232,18 +224,19 @@ class Making:
         due_s = asked_s + self._made_s - self._playback.played_s
         if not self._head_start.is_set():
             due_s += self._head_start_s()  # a later begin is a lesser evil than a gap in what others hear
-        self._give_way()
+        if not self._made_s:
+            self._writing.pause()
         try:
             spoken = self._engine.speak(text, request.language, request.voice, request.speed, deadline_s=due_s)
             async with aclosing(spoken):
                 async for samples_24k in spoken:
                     if request.trace.first_sample_s is None:
                         request.trace.first_sample_s = self._sample_clock()
+                    self._writing.go_on()
                     if not clause.made_s:
                         self._sounds_after_s = min(self._sounds_after_s, self._clock() - asked_s)
                     self._made_s += samples_24k.size / OUTPUT_RATE_HZ
                     clause.made_s += samples_24k.size / OUTPUT_RATE_HZ
-                    self._give_way()
                     await self._put(Piece(begins, samples_24k))
                     begins = None
         except Exception as error:

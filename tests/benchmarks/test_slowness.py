@@ -74,6 +74,7 @@ def test_that_others_have_the_processors_is_no_slowness_of_the_machine() -> None
     finally:
         for process in busy:
             process.kill()
+            process.join()
     assert found[0].at_s.size > 10
     assert found[0].share < 0.5  # a machine that was slow by itself meanwhile loses a tenth
 

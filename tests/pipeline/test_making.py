@@ -51,31 +51,3 @@ def test_a_reply_that_is_only_read_is_written_without_a_pause() -> None:
     written_s, heard_s = written_and_heard_s(ConversationSettings(speak=False))
     assert heard_s is None
     assert written_s[-1] - written_s[0] < len(WORDS) * WORD_S
-
-
-LONG = [word for number in range(12) for word in (str(number), "is", "said,")]
-
-
-def test_while_a_head_start_is_made_the_language_model_writes_what_is_spoken_next() -> None:
-    """Of two replies that are made at once."""
-    written_s: dict[str, list[float]] = {}
-
-    def write(messages: Sequence[Message]) -> Iterator[str]:
-        mine = written_s.setdefault(messages[-1].text, [])
-        for word in LONG:
-            mine.append(asyncio.get_running_loop().time())
-            yield f"{word} "
-
-    async def main() -> list[float]:
-        script = Script(heard=("a", "b"), reply=write, thinking_s=0.01, speaking_s=0.2, sounding_s=0.3)  # type: ignore[arg-type]  # lazy
-        engine = scripted_engine(script)
-        async with ScriptedCaller(engine) as one, ScriptedCaller(engine) as other:
-            await asyncio.gather(one.take_turn(), other.take_turn())
-            return [caller.at_s(caller.all(ReplyAudio)[0]) for caller in (one, other)]
-
-    heard_s = run(main())
-    for mine, begins_s in zip(written_s.values(), heard_s, strict=True):
-        before = sum(at_s < begins_s for at_s in mine)
-        # What is being spoken, what comes next, and a word that was being written when that was known to be a clause.
-        assert 3 <= before <= 15
-        assert len(mine) == len(LONG)
