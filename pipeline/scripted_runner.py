@@ -72,9 +72,6 @@ async def _paused(stop: Stop) -> None:
 
 
 async def _wait(seconds: float, stop: Stop) -> None:
-    if not seconds:
-        await asyncio.sleep(0)  # others get their turn between two pieces all the same
-        return
     told = asyncio.Event()
     with stop.interrupting(told.set), suppress(TimeoutError):
         async with asyncio.timeout(seconds):
