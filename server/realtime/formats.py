@@ -26,7 +26,6 @@ G711_RATE_HZ = 8_000
 DELTA_S = 0.1
 # An append is taken in by pieces of this length, between which others get their turn.
 PIECE_S = 0.1
-_LEAST, _MOST = np.float32(-1.0), np.float32(1.0)
 
 _Levels = npt.NDArray[np.int16]
 
@@ -105,9 +104,8 @@ class InputStream:
         return tail
 
     def _convert(self, samples: FloatArray, *, last: bool = False) -> FloatArray:
-        samples_16k = self._resampler.push(samples, last=last)
         # A filter answers noise at full scale with more than that: twice as much at worst.
-        return np.minimum(np.maximum(samples_16k, _LEAST), _MOST)  # np.clip takes three times as long
+        return np.minimum(np.maximum(self._resampler.push(samples, last=last), -1.0), 1.0)
 
 
 class OutputStream:

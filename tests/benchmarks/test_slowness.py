@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import slowness as module
 from benchmarks.callers import sent
 from benchmarks.slowness import Slowness, watched_slowness
 from harness.recording import Chunk, Recording
@@ -77,6 +80,36 @@ def test_that_others_have_the_processors_is_no_slowness_of_the_machine() -> None
             process.join()
     assert found[0].at_s.size > 10
     assert found[0].share < 0.5  # a machine that was slow by itself meanwhile loses a tenth
+
+
+def test_time_without_the_processor_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    class End:
+        """Of a pipe: asks 40 times for more, and then for what was found."""
+
+        polls = 0
+        told: Any = None
+
+        def poll(self) -> bool:
+            self.polls += 1
+            return self.polls > 40
+
+        def recv(self) -> None:
+            pass
+
+        def send(self, told: Any) -> None:
+            self.told = told
+
+    end, work = End(), module._work
+
+    def kept_from_it() -> int:
+        if end.polls % 3 == 0:
+            time.sleep(0.03)
+        return work()
+
+    monkeypatch.setattr(module, "_work", kept_from_it)
+    monkeypatch.setattr(module.os, "sched_setscheduler", lambda *_: None, raising=False)
+    module._watch(end)  # type: ignore[arg-type]  # as much of a connection as it needs
+    assert Slowness.of(*end.told).share < 0.4  # of the time of the clock 0.7
 
 
 def test_late_is_what_comes_later_than_a_little_ahead_of_the_loudspeaker() -> None:
