@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.audio import INPUT_RATE_HZ
-from pipeline.stt.windows import cut, is_no_speech, ran_away, window_s
+from pipeline.stt.windows import cut, fastest_tokens, is_no_speech, ran_away, window_s
 
 
 def seconds(length: float) -> np.ndarray:
@@ -46,3 +46,10 @@ def test_words_are_dropped_only_where_neither_they_nor_speech_are_sure() -> None
     assert is_no_speech(np.log(0.9), -1.5)
     assert not is_no_speech(np.log(0.9), -0.3)
     assert not is_no_speech(np.log(0.1), -1.5)
+
+
+def test_a_sentence_is_said_in_the_time_once_and_not_twice() -> None:
+    japanese = np.zeros(round(4.9 * INPUT_RATE_HZ), np.float32)
+    assert fastest_tokens(japanese) >= 34  # the fastest of the recordings
+    korean = np.zeros(round(6.8 * INPUT_RATE_HZ), np.float32)
+    assert 30 <= fastest_tokens(korean) < 2 * 30  # was once heard twice

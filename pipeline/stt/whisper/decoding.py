@@ -82,7 +82,7 @@ class Decoder:
         """Write at most `most` tokens after `prompt`: the same ones, whatever the draft.
 
         The model may not notice that the audio is over, and write all of it again. What is written once is right then,
-        as good as what a longer window yields. So much as `fastest` is said in the time by nobody.
+        as good as what a longer window yields. More than `fastest` tokens nobody says in the time.
 
         Returns what was written, and the log probabilities of the named tokens after the first token of `prompt`:
         float32, shape (names,).
