@@ -35,7 +35,7 @@ CHUNKS = 3
     ],
 )
 async def test_a_server_that_is_killed_in_the_middle_of_a_reply(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: Sequence[str], path: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, never_late: None, program: Sequence[str], path: str
 ) -> None:
     folder = tmp_path / "report"
     settings = RunSettings(folder, tier="synthetic", limit=1, history=tmp_path / "history.jsonl")

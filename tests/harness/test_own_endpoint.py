@@ -26,8 +26,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestAssertRewriteWarni
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The files of the page, and clips described by its script. Of this machine's lateness nothing is made."""
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, never_late: None) -> Path:
+    """The files of the page, and clips described by its script."""
     files = dict(FILE.findall(PAGE.read_text(encoding="utf-8")))
     assert set(files) == {
         "parrot.py",
@@ -46,9 +46,6 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
             soundfile.write(pytester.path / path, murmur(150 + 10 * number), RATE_HZ)
             said = [path, "en", "Hello there.", f"speaker {number}", "0.2", "0.7"]
             subprocess.run([sys.executable, "describe.py", *said], cwd=pytester.path, stdout=manifest, check=True)
-    # A busy machine sends late, and a late turn says nothing about anybody; how the parrot is judged is what is tested.
-    monkeypatch.setattr("harness.measures.latency.LATE_P99_S", np.inf)
-    monkeypatch.setattr("harness.measures.latency.LATE_MAX_S", np.inf)
     for name in ("S2S_GATE_ENDPOINT", "S2S_GATE_TARGET"):
         monkeypatch.delenv(name, raising=False)
     return pytester.path
