@@ -134,9 +134,10 @@ def engines() -> None:
 
 
 def _engines(converted: str) -> dict[str, SpeechToText]:
-    window = {"shortest_window_s": 8.0, "padding_s": 2.0}
+    whisper = load_profile("embedded").engines["whisper"]
+    window = {name: getattr(whisper, name) for name in ("shortest_window_s", "padding_s")}
     settings = {
-        "whisper": load_profile("embedded").engines["whisper"],
+        "whisper": whisper,
         "faster-whisper": FasterWhisper("whisper-base", "", "cpu", "float32", 1, **window),
         "transformers": TransformersWhisper(converted, "", "cpu", "float32", **window),
     }
