@@ -15,6 +15,7 @@ import psutil
 
 from benchmarks.bars import Bar, settle
 from benchmarks.callers import ask_by_tone, progress, sent, step
+from benchmarks.processes import processor_s
 from benchmarks.scripted_server import PROGRAM
 from benchmarks.slowness import Slowness, watched_slowness
 from client.connection import say_nothing
@@ -120,18 +121,13 @@ async def _scripted(callers: int, rounds: int) -> tuple[list[_Question], float, 
 
             async with open_target("realtime", url) as target:
                 set_apart_what_stays()
-                before, began_s = _processor_s(server), loop.time()
+                before, began_s = processor_s(server), loop.time()
                 with punctual(), watched_slowness() as slowness:
                     async with asyncio.TaskGroup() as tasks:
                         for number in range(callers):
                             tasks.create_task(call(number))
                 lasted_s = loop.time() - began_s
-                return asked, (_processor_s(server) - before) / lasted_s, slowness[0]
-
-
-def _processor_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+                return asked, (processor_s(server) - before) / lasted_s, slowness[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +185,7 @@ def _median(turns: list[_Turn]) -> float:
 
 async def _embedded(callers: int, rounds: int) -> tuple[list[_Turn], list[_Turn]]:
     clips = list(islice(cycle(fixtures.available("auto", ("en",), None)), callers * rounds))
-    with tempfile.TemporaryDirectory() as folder, progress() as bar:
+    with tempfile.TemporaryDirectory() as folder, progress(by_itself=False) as bar:
         todo = bar.add_task("turns", total=2 * len(clips))
         async with (
             own_server(
@@ -203,13 +199,13 @@ async def _embedded(callers: int, rounds: int) -> tuple[list[_Turn], list[_Turn]
             alone = []
             for clip in clips:
                 alone.append(await _turn(clip, target))
-                bar.advance(todo)
+                step(bar, todo)
             together: list[_Turn] = []
 
             async def call(mine: list[Fixture]) -> None:
                 for clip in mine:
                     together.append(await _turn(clip, target))
-                    bar.advance(todo)
+                    step(bar, todo)
 
             async with asyncio.TaskGroup() as tasks:
                 for number in range(callers):

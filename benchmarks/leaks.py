@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 
 from benchmarks.bars import Bar, settle
 from benchmarks.callers import progress
+from benchmarks.processes import memory_mb
 from client.audio import to_pcm16
 from client.play import FRAME_S
 from harness import fixtures
@@ -119,7 +120,7 @@ async def _held() -> _Held:
     # The models have processes of their own, which are told their names last.
     processes = {"server and callers": this, **{process.cmdline()[-1]: process for process in this.children()}}
     return _Held(
-        {name: process.memory_info().rss / 2**20 for name, process in processes.items()},
+        {name: memory_mb(process) for name, process in processes.items()},
         sum(process.num_threads() for process in processes.values()),
         sum(process.num_fds() for process in processes.values()),
         len(asyncio.all_tasks()),

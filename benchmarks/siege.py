@@ -18,7 +18,8 @@ import click
 import psutil
 
 from benchmarks.bars import Bar, settle
-from benchmarks.callers import ask_by_tone, progress
+from benchmarks.callers import ask_by_tone, progress, step
+from benchmarks.processes import memory_mb, processor_s
 from benchmarks.scripted_server import PROGRAM
 from client.connection import say_nothing
 from harness import fixtures
@@ -117,7 +118,7 @@ async def _besieged(
     program: Sequence[str], ask: Ask, rounds: int, *, apart_s: float
 ) -> tuple[dict[str, _Phase], float, float, Counter[str]]:
     """By phase; the server's memory before and after in MB; and how often each limit was hit."""
-    with tempfile.TemporaryDirectory() as folder, progress() as bar:
+    with tempfile.TemporaryDirectory() as folder, progress(by_itself=False) as bar:
         todo = bar.add_task("turns", total=3 * HONEST * rounds)
         async with own_server(Path(folder, "log"), on_progress=say_nothing, program=program) as url:
             (server,) = psutil.Process().children()
@@ -127,7 +128,7 @@ async def _besieged(
                     await asyncio.sleep(number * apart_s)
                     for _ in range(rounds):
                         phase.recordings.append(await ask(target, number))
-                        bar.advance(todo)
+                        step(bar, todo)
 
                 async with open_target("realtime", url) as target, _watched(phase, server, others):
                     with punctual():
@@ -137,7 +138,7 @@ async def _besieged(
 
             phases = {name: _Phase() for name in ("alone", "neighbour", "siege")}
             await speak(_Phase())  # nobody's first conversation is measured
-            before_mb = _memory_mb(server)
+            before_mb = memory_mb(server)
             await speak(phases["alone"])
             async with _others(url, {"nothing": (1, sum(share for _, share in ATTACKERS.values()))}) as others:
                 await speak(phases["neighbour"], others)
@@ -145,7 +146,7 @@ async def _besieged(
                 await asyncio.sleep(_SETTLED_S)
                 await speak(phases["siege"], others)
             await asyncio.sleep(_SETTLED_S)
-            return phases, before_mb, _memory_mb(server), await asyncio.to_thread(_limits_hit, url)
+            return phases, before_mb, memory_mb(server), await asyncio.to_thread(_limits_hit, url)
 
 
 @asynccontextmanager
@@ -169,26 +170,17 @@ async def _others(url: str, kinds: dict[str, tuple[int, float]]) -> AsyncIterato
 async def _watched(phase: _Phase, server: psutil.Process, others: Sequence[psutil.Process]) -> AsyncIterator[None]:
     async def watch() -> None:
         while True:
-            phase.memory_mb = max(phase.memory_mb, _memory_mb(server))
+            phase.memory_mb = max(phase.memory_mb, memory_mb(server))
             await asyncio.sleep(0.25)
 
     watching = asyncio.create_task(watch())
     began_s = asyncio.get_running_loop().time()
-    server_s, others_s = _processor_s(server), sum(map(_processor_s, others))
+    server_s, others_s = processor_s(server), sum(map(processor_s, others))
     yield
     lasted_s = asyncio.get_running_loop().time() - began_s
-    phase.server_cores = (_processor_s(server) - server_s) / lasted_s
-    phase.attacking_cores = (sum(map(_processor_s, others)) - others_s) / lasted_s
+    phase.server_cores = (processor_s(server) - server_s) / lasted_s
+    phase.attacking_cores = (sum(map(processor_s, others)) - others_s) / lasted_s
     watching.cancel()
-
-
-def _memory_mb(process: psutil.Process) -> float:
-    return float(process.memory_info().rss) / 2**20
-
-
-def _processor_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def _waited_s(recording: Recording) -> float:

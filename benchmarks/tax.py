@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from benchmarks.bars import Bar, settle
-from benchmarks.callers import ask_by_tone, progress
+from benchmarks.callers import ask_by_tone, progress, step
 from benchmarks.scripted_server import PROGRAM
 from client.connection import say_nothing
 from harness.measures import latency
@@ -46,7 +46,7 @@ def tax(turns: int) -> None:
 
 async def _taxes_ms(turns: int) -> list[float]:
     taxes_ms = []
-    with tempfile.TemporaryDirectory() as folder, progress() as bar:
+    with tempfile.TemporaryDirectory() as folder, progress(by_itself=False) as bar:
         todo = bar.add_task("turns", total=turns)
         async with (
             own_server(Path(folder, "log"), on_progress=say_nothing, program=PROGRAM) as url,
@@ -55,7 +55,7 @@ async def _taxes_ms(turns: int) -> list[float]:
             for _ in range(turns):
                 with punctual():
                     taxes_ms.append(_tax_ms(await ask_by_tone(target)))
-                bar.advance(todo)
+                step(bar, todo)
     return taxes_ms
 
 
