@@ -40,7 +40,7 @@ def test_where_the_words_cannot_tell_the_voice_decides() -> None:
 def test_the_language_model_makes_a_likely_end_sure_or_not() -> None:
     unread = Statements(0.97, [0.9], reads=True)
     unfinished, finished = (wait_s(SETTINGS, replace(unread, sentence=sentence)) for sentence in (0.001, 0.5))
-    assert unfinished > finished == SHORTEST_S
+    assert unfinished > finished == SETTINGS.waits_of_three[0][1]
 
 
 @given(TOLD, PROBABILITY)
