@@ -49,8 +49,8 @@ def hearing() -> None:
 def windows() -> None:
     """Word error and time: the whole window of 30 s against the one that fits, without and with a draft.
 
-    Each recording is transcribed in three ways, in haste, as at the pause after its last word; the draft is what would
-    have been transcribed up to a second earlier. Takes about six minutes.
+    Each recording is transcribed in three ways that take turns, three times each, in haste, as at the pause after its
+    last word; the draft is what would have been transcribed up to a second earlier. Takes about six minutes.
     """
     fitting, full = _whisper(), _whisper(shortest_window_s=FULL_WINDOW_S)
     table = Table(
