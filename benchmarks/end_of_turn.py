@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
+from typing import TypeAlias
 
 import click
 import matplotlib.pyplot as plt
@@ -17,99 +18,24 @@ from rich.table import Table
 from scipy.stats import mannwhitneyu
 
 from benchmarks.callers import progress
+from benchmarks.pauses import Models, Pause, Spoken, heard_again, playings
 from harness import fixtures
-from harness.fixtures import LANGUAGES, Fixture
-from harness.fixtures.treatments import with_pause
-from harness.replay import end_of_speech_s
-from pipeline.audio import INPUT_RATE_HZ, FloatArray, level_dbfs
-from pipeline.end_of_turn import Statements, evidence, is_open, is_over, wait_s
-from pipeline.languages import Language
-from pipeline.lm.base import LanguageModel
-from pipeline.loading import load_language_model, load_speech_to_text
+from harness.fixtures import LANGUAGES
+from pipeline.end_of_turn import Statements, evidence
 from pipeline.profiles import TurnProfile, load_profile
-from pipeline.smart_turn import SmartTurn
-from pipeline.stopping import Stop
-from pipeline.turns import Onset, Resumed, Silence, TurnDetector
-from pipeline.vad import FRAME_S, FRAME_SAMPLES, SileroVoiceActivity
-from pipeline.weights import WeightStore
 
-INSERTED_S = (0.3, 0.5, 0.7, 0.9, 1.2)
 FIXED_S = (0.5, 0.7, 0.9, 1.1, 1.3, 1.5, 1.8)
 """The silences of a server that listens for nothing else."""
-AFTER_S = 2.5
-"""So much silence follows each clip."""
-# Until they are known in the server: about what two cores take.
-TRANSCRIBED_AFTER_S = 0.2
-JUDGED_AFTER_S = 0.12
-READ_AFTER_S = 0.12
 WEIGHTS = ((0.1, 0.15, 0.2, 0.3), (0.0, 0.15, 0.25, 0.4, 0.55), (-4.0, -3.5, -3.0, -2.0))
 """Of the voice, of the sentence, and the centre of the latter's log-odds, where the language model is a witness."""
+TIMES = 30
+"""So often what was heard is heard again."""
+SURER = (-0.3, 0.0, 0.3)
+LONGER_S = (-0.05, 0.0, 0.05)
+SAME_S = 0.005
 
-
-@dataclass(slots=True)
-class Pause:
-    """A silence in a clip, and what the models say of it.
-
-    Attributes:
-        end_s: where the speech before it ends.
-        noticed_s: the silence that there was when it was noticed.
-        lasted_s: the silence after which the speaker was heard to go on; infinite for that after the last word.
-        stirs_s: the silences at which something stirred, or speech seemed to begin.
-        ends: what the recogniser said; see `pipeline.end_of_turn`.
-        completeness: what Smart Turn answered, each time it was asked.
-        sentence: what the language model said of the transcript, if it could tell.
-    """
-
-    end_s: float
-    noticed_s: float
-    lasted_s: float = math.inf
-    stirs_s: list[float] = field(default_factory=list)
-    ends: float | None = None
-    completeness: list[float] = field(default_factory=list)
-    sentence: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """One playing of a clip; `inserted_s` is the length of the pause put into it, 0 for none."""
-
-    clip: str
-    language: str
-    inserted_s: float
-    end_of_speech_s: float
-    pauses: list[Pause]
-
-    def answered_s(self, settings: TurnProfile) -> float:
-        """When the turn would be taken for over, in seconds after the end of speech; -inf if the speaker went on."""
-        for pause in self.pauses:
-            if (silence_s := _decided(pause, settings)) is not None:
-                final = pause is self.pauses[-1]
-                return pause.end_s + silence_s - self.end_of_speech_s if final else -math.inf
-        return math.inf
-
-
-def _decided(pause: Pause, settings: TurnProfile) -> float | None:
-    """The silence at which the pause would be taken for the end of the turn; None if the speaker goes on before."""
-    silence_s, stirs = pause.noticed_s, {_frames(at_s) for at_s in pause.stirs_s}
-    asked_s = [settings.ask_s, settings.ask_s + settings.ask_again_s]
-    asked_at_s: float | None = None
-    while silence_s < pause.lasted_s - FRAME_S / 2:
-        known = silence_s >= pause.noticed_s + TRANSCRIBED_AFTER_S
-        judged = pause.completeness[: sum(silence_s >= max(at_s, pause.noticed_s) + JUDGED_AFTER_S for at_s in asked_s)]
-        told = Statements(pause.ends, judged, pause.sentence is not None)
-        if known and judged and asked_at_s is None and is_open(settings, told):
-            asked_at_s = silence_s
-        if asked_at_s is not None and silence_s >= asked_at_s + READ_AFTER_S:
-            told = replace(told, sentence=pause.sentence)
-        needed_s = wait_s(settings, told) if known else settings.longest_wait_s
-        if is_over(settings, Silence(pause.end_s, silence_s, _frames(silence_s) in stirs), needed_s):
-            return silence_s
-        silence_s += FRAME_S
-    return None
-
-
-def _frames(seconds: float) -> int:
-    return round(seconds / FRAME_S)
+Waits: TypeAlias = tuple[tuple[float, float], ...]
+"""The evidence that it takes, and the silence that is enough then, in seconds."""
 
 
 @click.group()
@@ -126,86 +52,29 @@ def listen(languages: tuple[str, ...], out: Path) -> None:
     Takes about ten minutes for all six languages. `frontier` reads what this writes.
     """
     clips = fixtures.available("recorded", languages or LANGUAGES, None)
-    models = _Models()
+    models = Models()
     out.parent.mkdir(parents=True, exist_ok=True)
     with progress() as bar, out.open("w") as file:
         for clip in bar.track(clips, description="listening"):
-            for spoken in _playings(clip, models):
+            for spoken in playings(clip, models):
                 file.write(json.dumps(asdict(spoken)) + "\n")
 
 
-class _Models:
-    def __init__(self) -> None:
-        store, profile = WeightStore(), load_profile("embedded")
-        self.turns = profile.turns
-        self.voice_activity = SileroVoiceActivity(store.path("silero-vad"))
-        self.end_of_turn = SmartTurn(store.path("smart-turn"), threads=1)
-        self.speech_to_text = load_speech_to_text(profile.engines[profile.speech_to_text.engine], store)
-        thinking = {
-            name: load_language_model(settings, store) for name, settings in profile.of_stage("language_model").items()
-        }
-        self.language_models: dict[Language, LanguageModel] = {
-            language: thinking[name] for language, name in profile.language_model.engines.items()
-        }
-
-
-def _playings(clip: Fixture, models: _Models) -> Iterator[Spoken]:
-    samples_16k = fixtures.read(clip, INPUT_RATE_HZ)
-    end_s = end_of_speech_s(clip)
-    yield Spoken(clip.id, clip.language, 0.0, end_s, _pauses(samples_16k, clip.language, models))
-    lot = np.random.default_rng(int(clip.sha256[:8], 16))
-    for length_s in INSERTED_S:
-        if clip.word_gaps:
-            at = round(int(lot.choice(clip.word_gaps)) * INPUT_RATE_HZ / clip.rate_hz)
-            longer = with_pause(samples_16k, at, length_s, INPUT_RATE_HZ)
-            yield Spoken(clip.id, clip.language, length_s, end_s + length_s, _pauses(longer, clip.language, models))
-
-
-def _pauses(samples_16k: FloatArray, language: str, models: _Models) -> list[Pause]:
-    """What the server would find out of each pause, if its models took no time."""
-    padded = np.pad(samples_16k, (0, round(AFTER_S * INPUT_RATE_HZ)))
-    stream, detector, pauses = models.voice_activity.stream(), TurnDetector(models.turns), list[Pause]()
-    asks = (models.turns.ask_s, models.turns.ask_s + models.turns.ask_again_s)
-    begins = 0
-    for start in range(0, padded.size - FRAME_SAMPLES, FRAME_SAMPLES):
-        frame = padded[start : start + FRAME_SAMPLES]
-        heard = padded[begins : start + FRAME_SAMPLES]
-        now_s = (start + FRAME_SAMPLES) / INPUT_RATE_HZ
-        match detector.push(stream.probability(frame), level_dbfs(frame)):
-            case Onset(start_s):
-                begins = max(0, round((start_s - models.turns.prefix_s) * INPUT_RATE_HZ))
-            case Silence(end_s, silence_s, stirs):
-                if not pauses or pauses[-1].end_s != end_s:
-                    transcript = models.speech_to_text.transcribe(
-                        heard, {Language(language): 1.0}, draft=None, stop=Stop()
-                    )
-                    sentence = models.language_models[transcript.language].sentence_ends(transcript.text, stop=Stop())
-                    pauses.append(Pause(end_s, silence_s, ends=transcript.ends, sentence=sentence))
-                if stirs:
-                    pauses[-1].stirs_s.append(silence_s)
-                asked = len(pauses[-1].completeness)
-                if asked < len(asks) and silence_s >= asks[asked]:
-                    pauses[-1].completeness.append(models.end_of_turn.completeness(heard, Stop()))
-            case Resumed() if pauses and math.isinf(pauses[-1].lasted_s):  # and not after what only faded
-                pauses[-1].lasted_s = now_s - pauses[-1].end_s
-            case None if pauses and math.isinf(pauses[-1].lasted_s):
-                pauses[-1].stirs_s.append(now_s - pauses[-1].end_s)
-    return pauses
+_written = click.argument("pauses", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+_without = click.option("--without", multiple=True, help="Clips to leave out: monologues, say.")
 
 
 @end_of_turn.command()
-@click.argument("pauses", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@_written
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Where the picture goes.")
-@click.option("--without", multiple=True, help="Clips to leave out: monologues, say.")
+@_without
 def frontier(pauses: Path, plot: Path | None, without: tuple[str, ...]) -> None:
     """Try many policies on what `listen` wrote, and show those that nothing beats. Takes a minute or two.
 
     A policy is a set of waits and the longest wait of the profile. The profile's own is the first of the table; then
     come those that hear nobody, and wait for the same silence whatever was said.
     """
-    spoken = [_read(line) for line in pauses.read_text().splitlines()]
-    spoken = [one for one in spoken if one.clip not in without]
-    profile = load_profile("embedded").turns
+    spoken, profile = _read(pauses, without), load_profile("embedded").turns
     with progress() as bar:
         policies = list(_policies(profile))
         tried = [(policy, _outcome(spoken, policy)) for policy in bar.track(policies, description="deciding")]
@@ -230,6 +99,57 @@ def frontier(pauses: Path, plot: Path | None, without: tuple[str, ...]) -> None:
     _tell_what_is_told_apart(spoken, profile, console)
     if plot:
         _draw([result for _, result in tried], own[1], [result for _, result in fixed], plot)
+
+
+@end_of_turn.command()
+@_written
+@_without
+def nearby(pauses: Path, without: tuple[str, ...]) -> None:
+    """Try waits near the profile's on what `listen` wrote, as it might have been heard another time.
+
+    What exactly one listening yields is luck, in part. So every policy decides thirty hearings of the same, in which
+    what the recogniser says and where frames begin is a little other. Shown are those that come no later than the
+    profile's and cut in less. Takes about ten minutes.
+    """
+    spoken, profile = _read(pauses, without), load_profile("embedded").turns
+    read = [one for one in spoken if any(pause.sentence is not None for pause in one.pauses)]
+    unread = [one for one in spoken if one not in read]
+    console = Console(width=140)
+    for name, heard in (("waits_of_three", read), ("waits", unread)):
+        if heard:
+            console.print(_nearby_table(name, heard, profile))
+
+
+def _nearby_table(name: str, spoken: Sequence[Spoken], profile: TurnProfile) -> Table:
+    times = [heard_again(spoken, np.random.default_rng(number)) for number in range(TIMES)]
+    plain = sum(not one.inserted_s for one in spoken)
+    headings = ("median, s", "p95, s", f"cut in, of {plain} plain", f"of {len(spoken) - plain} with a pause")
+    table = Table(name, *headings, title=f"Mean of {TIMES} hearings")
+    own, *others = dict.fromkeys([getattr(profile, name), *_nearby(getattr(profile, name))])
+    with progress() as bar:
+        tried = [
+            (waits, np.mean([_outcome(heard, replace(profile, **{name: waits})) for heard in times], axis=0))
+            for waits in bar.track([own, *others], description="deciding")
+        ]
+    _, (_, latest_s, most_plain, most_paused) = tried[0]
+    better = [one for one in tried[1:] if one[1][1] <= latest_s + SAME_S and one[1][2] <= most_plain]
+    better = sorted((one for one in better if one[1][3] < most_paused), key=lambda one: float(one[1][0]))
+    for waits, (median_s, p95_s, cut_in, cut_in_paused) in [tried[0], *better]:
+        counts = (cut_in * plain, cut_in_paused * (len(spoken) - plain))
+        table.add_row(
+            str([list(wait) for wait in waits]), f"{median_s:.2f}", f"{p95_s:.3f}", *map("{:.2f}".format, counts)
+        )
+    return table
+
+
+def _nearby(waits: Waits) -> Iterator[Waits]:
+    """Each place up or down, and each silence but the last of several."""
+    for sures in product(*([sure + step for step in SURER] for sure, _ in waits)):
+        for silences_s in product(*([silence_s + step for step in LONGER_S] for _, silence_s in waits[:2])):
+            kept_s = (silence_s for _, silence_s in waits[2:])
+            yield tuple(
+                (round(sure, 2), round(at_s, 3)) for sure, at_s in zip(sures, (*silences_s, *kept_s), strict=True)
+            )
 
 
 def _tell_what_is_told_apart(spoken: Sequence[Spoken], profile: TurnProfile, console: Console) -> None:
@@ -291,9 +211,13 @@ def _tell_what_weights_do(spoken: Sequence[Spoken], profile: TurnProfile, consol
     console.print(table)
 
 
-def _read(line: str) -> Spoken:
-    row = json.loads(line)
-    return Spoken(**(row | {"pauses": [Pause(**pause) for pause in row["pauses"]]}))
+def _read(pauses: Path, without: Sequence[str]) -> list[Spoken]:
+    rows = map(json.loads, pauses.read_text().splitlines())
+    return [
+        Spoken(**(row | {"pauses": [Pause(**pause) for pause in row["pauses"]]}))
+        for row in rows
+        if row["clip"] not in without
+    ]
 
 
 def _policies(profile: TurnProfile) -> Iterator[TurnProfile]:
@@ -307,7 +231,7 @@ def _policies(profile: TurnProfile) -> Iterator[TurnProfile]:
             yield _policy(profile, ((sure, soon_s), (likely, later_s)), longest_s)
 
 
-def _policy(profile: TurnProfile, waits: tuple[tuple[float, float], ...], longest_s: float) -> TurnProfile:
+def _policy(profile: TurnProfile, waits: Waits, longest_s: float) -> TurnProfile:
     return replace(profile, waits=waits, waits_of_three=waits, longest_wait_s=longest_s)
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import numpy as np
@@ -16,6 +17,7 @@ from rich.table import Table
 
 from benchmarks.bars import Bar, settle
 from benchmarks.callers import progress
+from benchmarks.last_pause import last_pause
 from benchmarks.whisper_conversion import convert
 from harness import fixtures
 from harness.fixtures import LANGUAGES, Fixture
@@ -30,6 +32,7 @@ from pipeline.profiles.engines import FasterWhisper, TransformersWhisper
 from pipeline.stopping import Stop
 from pipeline.stt.base import SpeechToText, Transcript
 from pipeline.stt.windows import FULL_WINDOW_S
+from pipeline.vad import SileroVoiceActivity
 from pipeline.weights import WeightStore
 
 AFTER_S = 0.2
@@ -49,10 +52,12 @@ def hearing() -> None:
 def windows() -> None:
     """Word error and time: the whole window of 30 s against the one that fits, without and with a draft.
 
-    Each recording is transcribed in three ways that take turns, three times each, in haste, as at the pause after its
-    last word; the draft is what would have been transcribed up to a second earlier. Takes about six minutes.
+    Each recording is spoken to a turn of the pipeline, as fast as it can be heard. What that has transcribed at the
+    pause after the last word is transcribed again in three ways that take turns, three times each, in haste. Takes
+    about eight minutes.
     """
     fitting, full = _whisper(), _whisper(shortest_window_s=FULL_WINDOW_S)
+    voice_activity, settings = SileroVoiceActivity(WeightStore().path("silero-vad")), load_profile("embedded").turns
     table = Table(
         "language", "clips", "30 s", "fitting", "with draft", "30 s", "fitting", "with draft", title="Hearing"
     )
@@ -62,14 +67,17 @@ def windows() -> None:
     taken_s: dict[str, list[list[float]]] = {code: [[], [], []] for code in LANGUAGES}
     with progress() as bar:
         for clip in bar.track(clips, description="listening"):
-            samples_16k = _until_pause(clip)
-            likely = {Language(clip.language): 1.0}
-            before = samples_16k[: (samples_16k.size - 1) // INPUT_RATE_HZ * INPUT_RATE_HZ]
-            draft = fitting.transcribe(before, likely, draft=None, stop=Stop()) if before.size else None
-            tries: list[tuple[SpeechToText, Transcript | None]] = [(full, None), (fitting, None), (fitting, draft)]
-            for number, (heard, lasted_s) in enumerate(_in_turns(tries, samples_16k, likely)):
-                taken_s[clip.language][number].append(lasted_s)
-                errors[clip.language][number].append(words.compare(clip.transcript, heard.text, clip.language).counts)
+            language, samples_16k = Language(clip.language), fixtures.read(clip, INPUT_RATE_HZ)
+            pause = last_pause(samples_16k, language, fitting, voice_activity, settings)
+            tries = [
+                (full, pause.turn_16k, None),
+                (fitting, pause.turn_16k, None),
+                (fitting, pause.piece_16k, pause.draft),
+            ]
+            whole, alone, _ = heard = _in_turns(tries, {language: 1.0})
+            for number, text in enumerate((whole.text, alone.text, pause.text)):
+                errors[clip.language][number].append(words.compare(clip.transcript, text, clip.language).counts)
+                taken_s[clip.language][number].append(heard[number].lasted_s)
     for code in LANGUAGES:
         rates = [100 * total.errors / total.units for total in map(words.total, errors[code])]
         medians = [float(np.median(times)) for times in taken_s[code]]
@@ -85,20 +93,25 @@ def windows() -> None:
     settle("The window that fits, with a draft", bars)
 
 
+class _Heard(NamedTuple):
+    text: str
+    lasted_s: float
+
+
 def _in_turns(
-    tries: Sequence[tuple[SpeechToText, Transcript | None]], samples_16k: FloatArray, likely: dict[Language, float]
-) -> list[tuple[Transcript, float]]:
+    tries: Sequence[tuple[SpeechToText, FloatArray, Transcript | None]], likely: dict[Language, float]
+) -> list[_Heard]:
     """What each way of hearing understands, and how long it takes: the median of `TURNS`, seconds. They take turns, so
     that a machine which is slow for a while is slow for all.
     """
     taken_s: list[list[float]] = [[] for _ in tries]
     for _ in range(TURNS):
-        heard = []
-        for (whisper, draft), times_s in zip(tries, taken_s, strict=True):
+        texts = []
+        for (whisper, samples_16k, draft), times_s in zip(tries, taken_s, strict=True):
             began_s = time.perf_counter()
-            heard.append(whisper.transcribe(samples_16k, likely, draft=draft, stop=Stop()))
+            texts.append(whisper.transcribe(samples_16k, likely, draft=draft, stop=Stop()).text)
             times_s.append(time.perf_counter() - began_s)
-    return [(one, float(np.median(times_s))) for one, times_s in zip(heard, taken_s, strict=True)]
+    return [_Heard(text, float(np.median(times_s))) for text, times_s in zip(texts, taken_s, strict=True)]
 
 
 @hearing.command()

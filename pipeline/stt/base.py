@@ -49,7 +49,7 @@ class SpeechToText(Protocol):
             samples_16k: float32 mono, shape (samples,), 16 kHz.
             languages: how likely each is before anything was heard; one alone is taken as given.
             draft: what was understood of the beginning of this utterance. It makes the answer come sooner, and is no
-                part of the question: but for rounding the answer is the same without it.
+                part of the question: but for words that are about as likely the answer is the same without it.
             quick: somebody waits for it, and nothing is being synthesised: it may take more of the processor to come
                 sooner.
             stop: to be looked at often.

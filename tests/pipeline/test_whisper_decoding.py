@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from onnx import TensorProto
@@ -26,9 +27,14 @@ texts = st.lists(st.integers(0, 5), max_size=40)
 
 @dataclass
 class Reciter:
-    """Satisfies `Network`. After another beginning than that of the text it writes nonsense."""
+    """Satisfies `Network`. After another beginning than that of the text it writes nonsense.
+
+    Attributes:
+        rivals: tokens that would do as well at a place, and how much less likely they are.
+    """
 
     text: Sequence[int]
+    rivals: Mapping[int, tuple[int, float]] = field(default_factory=dict)
     mels: int = 80
     runs: list[int] = field(default_factory=list)
 
@@ -55,8 +61,16 @@ class Reciter:
             following.append(self._after(read))
         best = np.array([token for token, _ in following])
         numbers = np.array([number for _, number in following], np.float32)
-        told = Following(best, -numbers, numbers / 1000, np.zeros((len(tokens), 2), np.float32))
-        return told, read
+        given = [
+            -number - (0.0 if token == likeliest else self._less_likely(token, number))
+            for (likeliest, number), token in zip(following, [*tokens[1:], PROMPT[0]], strict=True)
+        ]
+        names = np.zeros((len(tokens), 2), np.float32)
+        return Following(best, -numbers, np.array(given, np.float32), numbers / 1000, names), read
+
+    def _less_likely(self, token: int, place: int) -> float:
+        rival, less = self.rivals.get(place, (None, np.inf))
+        return less if token == rival else np.inf
 
     def shortened(self, memory: list[int], length: int) -> list[int]:
         assert length < len(memory)
@@ -65,15 +79,23 @@ class Reciter:
     def _after(self, read: Sequence[int]) -> tuple[int, int]:
         """What follows, and a number that is another at every place."""
         written = list(read[len(PROMPT) :])
+        for place, (rival, _) in self.rivals.items():
+            if written[place : place + 1] == [rival]:
+                written[place] = self.text[place]
         if written != list(self.text[: len(written)]):
             return 50 + len(written) % 7, 500 + len(written)
         return ([*self.text, END][len(written)], len(written))
 
 
 def write(
-    text: Sequence[int], draft: Sequence[int], most: int = MOST, *, fastest: int = MOST // 2 - 1
+    text: Sequence[int],
+    draft: Sequence[int],
+    most: int = MOST,
+    *,
+    fastest: int = MOST // 2 - 1,
+    rivals: Mapping[int, tuple[int, float]] | None = None,
 ) -> tuple[Decoded, list[int]]:
-    reciter = Reciter(text)
+    reciter = Reciter(text, rivals or {})
     decoded, named = Decoder(reciter, END).write(None, PROMPT, draft, most, fastest, Stop())
     assert named.shape == (2,)
     return decoded, reciter.runs
@@ -106,6 +128,23 @@ def test_behind_a_wrong_word_a_draft_is_right_again() -> None:
         decoded, runs = write(text, draft)
         assert decoded.tokens == text
         assert len(runs) <= 7
+
+
+def test_of_two_tokens_that_are_about_as_likely_that_of_the_draft_is_kept() -> None:
+    text = list(range(30))
+    draft = [*text[:10], 60, *text[11:]]
+    decoded, runs = write(text, draft, rivals={10: (60, 0.15)})
+    assert decoded.tokens == draft
+    assert len(runs) == 1
+    assert decoded.log_probability == pytest.approx(-(sum(range(31)) + 0.15) / 31)
+    assert len(decoded.ends) == len(draft) + 1
+
+
+def test_a_token_that_is_clearly_less_likely_is_not_kept() -> None:
+    text = list(range(30))
+    draft = [*text[:10], 60, *text[11:]]
+    assert write(text, draft, rivals={10: (60, 0.3)})[0] == write(text, [])[0]
+    assert write(text, [], rivals={10: (60, 0.15)})[0].tokens == text
 
 
 def test_of_a_draft_that_begins_wrongly_little_is_read_for_nothing() -> None:
@@ -142,14 +181,20 @@ def test_what_may_not_begin_a_text_is_the_likeliest_within_it() -> None:
     graph = GraphBuilder()
     told_of = Tokens(named=(1, 4), ends=(2, 4), never=(0,), never_first=(3,))
     add_outputs(graph, "logits", told_of, 5)
-    names = ["best", "log_probability", "ends", "named"]
-    rows = {"logits": (TensorProto.FLOAT, [1, "n", 5]), "opens": (TensorProto.INT64, [1, "n"])}
+    names = ["best", "log_probability", "given", "ends", "named"]
+    rows = {
+        "logits": (TensorProto.FLOAT, [1, "n", 5]),
+        **dict.fromkeys(("tokens", "opens"), (TensorProto.INT64, [1, "n"])),
+    }
     logits = np.array([[[9.0, 0.0, 1.0, 5.0, 2.0]] * 2], np.float32)
     opens = np.array([[0, 1]])
     session = OnnxSession(graph.model(rows, names), threads=1)
-    best, log_probability, ends, named = session.run({"logits": logits, "opens": opens}, Stop(), names)
+    tokens = np.array([[0, 4]])
+    told = session.run({"logits": logits, "tokens": tokens, "opens": opens}, Stop(), names)
+    best, log_probability, given, ends, named = told
     logs = logits[0, 0] - np.log(np.exp(logits[0, 0]).sum())
     assert best.tolist() == [[3, 4]]
     np.testing.assert_allclose(log_probability[0, :, 0], logs[[3, 4]], rtol=1e-5)
+    np.testing.assert_allclose(given[0, :, 0], logs[[4, 0]], rtol=1e-5)
     np.testing.assert_allclose(ends[0, :, 0], [np.exp(logs[[2, 4]]).sum()] * 2, rtol=1e-5)
     np.testing.assert_allclose(named[0], [logs[[1, 4]]] * 2, rtol=1e-5)

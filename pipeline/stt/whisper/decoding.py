@@ -1,4 +1,5 @@
-"""Greedy decoding, which takes a draft: as far as it is what the model would have written, it is only checked.
+"""Greedy decoding, which takes a draft: as far as it is what the model would have written, or nearly, it is only
+checked.
 
 It is speculative decoding (Leviathan et al., 2023, "Fast Inference from Transformers via Speculative Decoding") with a
 draft that is a transcript from a second ago: it may have a word wrong in its midst and be right again behind it.
@@ -21,6 +22,9 @@ _AGAIN = 4
 """Where a draft may be right again: twice as many follow if these are right."""
 _SHIFT = 8
 """By so many tokens may a word be longer or shorter than the draft has it."""
+_AS_LIKELY = 0.2
+"""By so much (of its logarithm) may the probability of a draft's token be below the highest: rounding moves them by up
+to 0.05, and of two that are about as likely that one is more often right that has been heard before."""
 _OVER_AGAIN = 12
 """Tokens as at the beginning of the text, by which it is taken for the same once more."""
 
@@ -79,7 +83,8 @@ class Decoder:
     def write(
         self, heard: Heard, prompt: Sequence[int], draft: Sequence[int], most: int, fastest: int, stop: Stop
     ) -> tuple[Decoded, FloatArray]:
-        """Write at most `most` tokens after `prompt`: the same ones, whatever the draft.
+        """Write at most `most` tokens after `prompt`: the same ones, whatever the draft, but where that has one that is
+        as likely.
 
         The model may not notice that the audio is over, and write all of it again. What is written once is right then,
         as good as what a longer window yields. More than `fastest` tokens nobody says in the time.
@@ -104,10 +109,12 @@ class Decoder:
             likeliest = [int(best) for best in told.best[begin:]]
             if named is None:
                 named = told.named[0]
-            agreed = next((place for place, token in enumerate(ahead) if token != likeliest[place]), len(ahead))
+            likely, drafted = told.log_probability[begin:], told.given[begin:]
+            wrong = (place for place, token in enumerate(ahead) if token != likeliest[place])
+            agreed = next((place for place in wrong if drafted[place] < likely[place] - _AS_LIKELY), len(ahead))
             tokens += ahead[:agreed]
             ends += [float(end) for end in told.ends[begin : begin + agreed + 1]]
-            logs += [float(log) for log in told.log_probability[begin : begin + agreed + 1]]
+            logs += [*map(float, drafted[:agreed]), float(likely[agreed])]
             if len(tokens) > fastest and (whole := _starts_over(tokens)):
                 return Decoded(tokens[:whole], ends[: whole + 1], float(np.mean(logs[:whole]))), named
             written = likeliest[agreed]

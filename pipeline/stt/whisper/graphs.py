@@ -90,9 +90,10 @@ def decoder_graph(weights: Weights, tokens: Tokens) -> bytes:
     `mask` (1, 1, n, before + n) float32, added to what each token sees of the ones before it and of its own run;
     `before:` + each of `Shape.own_names`; `Shape.cross_names`.
 
-    Outputs, the first four of what follows each of the n tokens: `best` (1, n) int64, the likeliest token;
-    `log_probability` (1, n, 1) of it; `ends` (1, n, 1), the probability that a sentence ends there; `named` (1, n,
-    names), log probabilities; then `Shape.own_names`.
+    Outputs, the first five of what follows each of the n tokens: `best` (1, n) int64, the likeliest token;
+    `log_probability` (1, n, 1) of it; `given` (1, n, 1), that of the next of `tokens`, at the end of the first;
+    `ends` (1, n, 1), the probability that a sentence ends there; `named` (1, n, names), log probabilities; then
+    `Shape.own_names`.
     """
     shape = Shape.of(weights)
     graph = _Builder(weights)
@@ -142,11 +143,14 @@ def decoder_graph(weights: Weights, tokens: Tokens) -> bytes:
     values_shape = [1, shape.heads, "length", shape.head_width]
     for name in [*(f"before:{own}" for own in shape.own_names()), *shape.cross_names()]:
         inputs[name] = (TensorProto.FLOAT, keys_shape if "keys" in name else values_shape)
-    return graph.model(inputs, ["best", "log_probability", "ends", "named", *shape.own_names()])
+    return graph.model(inputs, ["best", "log_probability", "given", "ends", "named", *shape.own_names()])
 
 
 def add_outputs(graph: GraphBuilder, logits: str, tokens: Tokens, vocabulary: int) -> None:
-    """The first four outputs of `decoder_graph`, of its input `opens` and of logits, (1, n, vocabulary)."""
+    """The first five outputs of `decoder_graph`, of its inputs `tokens` and `opens`, and of logits.
+
+    Those have the shape (1, n, vocabulary).
+    """
     last = graph.integers([2])
     largest = graph.op("ReduceMax", logits, last, keepdims=1)
     total = graph.op("ReduceSum", graph.op("Exp", graph.op("Sub", logits, largest)), last, keepdims=1)
@@ -163,6 +167,10 @@ def add_outputs(graph: GraphBuilder, logits: str, tokens: Tokens, vocabulary: in
     graph.op("ArgMax", text, axis=2, keepdims=0, result="best")
     likeliest = graph.op("GatherElements", logits, graph.op("Unsqueeze", "best", last), axis=2)
     graph.op("Sub", likeliest, norm, result="log_probability")
+    begin, second, end, along = (graph.integers([at]) for at in (0, 1, np.iinfo(np.int64).max, 1))
+    later, first = graph.op("Slice", "tokens", second, end, along), graph.op("Slice", "tokens", begin, second, along)
+    following = graph.op("Unsqueeze", graph.op("Concat", later, first, axis=1), last)
+    graph.op("Sub", graph.op("GatherElements", logits, following, axis=2), norm, result="given")
 
 
 class _Builder(GraphBuilder):

@@ -42,12 +42,14 @@ class Following:
     Attributes:
         best: the likeliest token of a text, or with which one begins, int64, shape (n,).
         log_probability: of `best`, shape (n,).
+        given: log probability of the token that was given next, shape (n,); the last is of none.
         ends: the probability that a sentence ends there, shape (n,).
         named: log probabilities of `Tokens.named`, shape (n, names).
     """
 
     best: npt.NDArray[np.int64]
     log_probability: FloatArray
+    given: FloatArray
     ends: FloatArray
     named: FloatArray
 

@@ -79,6 +79,7 @@ class OnnxNetwork:
         following = Following(
             best=told["best"][0],
             log_probability=told["log_probability"][0, :, 0],
+            given=told["given"][0, :, 0],
             ends=told["ends"][0, :, 0],
             named=told["named"][0],
         )

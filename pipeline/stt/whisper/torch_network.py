@@ -78,12 +78,15 @@ class TorchNetwork:
             ).last_hidden_state
             logits = self._to_vocabulary(hidden)[0].float()
         norm = torch.logsumexp(logits, dim=-1, keepdim=True)
+        following = torch.tensor([*tokens[1:], tokens[0]], device=self._device)
+        given = logits.gather(-1, following[:, None]) - norm
         text = logits + self._text
         if opening is not None:
             text[opening] = logits[opening] + self._begin
         following = Following(
             best=text.argmax(dim=-1).cpu().numpy(),
             log_probability=(text.amax(dim=-1, keepdim=True) - norm)[:, 0].cpu().numpy(),
+            given=given[:, 0].cpu().numpy(),
             ends=(logits[:, self._ends] - norm).exp().sum(dim=-1).cpu().numpy(),
             named=(logits[:, self._named] - norm).cpu().numpy(),
         )
