@@ -82,8 +82,8 @@ def test_its_draft_is_what_was_understood_while_somebody_spoke() -> None:
 
 def test_what_is_not_understood_yet_when_the_pause_begins_is_no_draft() -> None:
     assert heard(noise(0.5)).draft is None
-    slow = heard(noise(2.6), takes_s=0.9).draft
-    quick = heard(noise(2.6)).draft
+    slow = heard(noise(2.2), takes_s=0.7).draft
+    quick = heard(noise(2.2)).draft
     assert slow is not None
     assert quick is not None
     assert int(slow.text) < int(quick.text)
