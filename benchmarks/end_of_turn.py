@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import click
 import matplotlib.pyplot as plt
@@ -34,6 +34,7 @@ SURER = (-0.3, 0.0, 0.3)
 LONGER_S = (-0.05, 0.0, 0.05)
 SAME_S = 0.005
 
+T = TypeVar("T")
 Waits: TypeAlias = tuple[tuple[float, float], ...]
 """The evidence that it takes, and the silence that is enough then, in seconds."""
 
@@ -49,7 +50,7 @@ def end_of_turn() -> None:
 def listen(languages: tuple[str, ...], out: Path) -> None:
     """Ask the models about every pause of the recordings, and of the same with a pause put between two words.
 
-    Takes about ten minutes for all six languages. `frontier` reads what this writes.
+    Takes about ten minutes for English alone. `frontier` and `nearby` read what this writes.
     """
     clips = fixtures.available("recorded", languages or LANGUAGES, None)
     models = Models()
@@ -78,15 +79,11 @@ def frontier(pauses: Path, plot: Path | None, without: tuple[str, ...]) -> None:
     with progress() as bar:
         policies = list(_policies(profile))
         tried = [(policy, _outcome(spoken, policy)) for policy in bar.track(policies, description="deciding")]
-    tried.sort(key=lambda one: (one[1][0], one[1][3]))
-    # Whatever is slower than another has to cut in less.
-    least = [math.inf, *np.minimum.accumulate([result[3] for _, result in tried])]
-    best = [one for one, before in zip(tried, least, strict=False) if one[1][3] < before]
     table = Table("waits", "longest", "median, s", "p95, s", "cut in, plain", "cut in, with a pause")
     own = (profile, _outcome(spoken, profile))
     deaf = [_policy(profile, (), silence_s) for silence_s in FIXED_S]
     fixed = [(policy, _outcome(spoken, policy)) for policy in deaf]
-    for policy, result in [own, *fixed, *best]:
+    for policy, result in [own, *fixed, *_unbeaten(tried)]:
         table.add_row(
             _told(policy),
             f"{policy.longest_wait_s:g}",
@@ -108,8 +105,9 @@ def nearby(pauses: Path, without: tuple[str, ...]) -> None:
     """Try waits near the profile's on what `listen` wrote, as it might have been heard another time.
 
     What exactly one listening yields is luck, in part. So every policy decides thirty hearings of the same, in which
-    what the recogniser says and where frames begin is a little other. Shown are those that come no later than the
-    profile's and cut in less. Takes about ten minutes.
+    what the recogniser says and where frames begin is a little other. Shown are the profile's, and of those whose
+    slowest answers come no later and that cut in less, the ones that nothing beats. Takes about ten minutes for one
+    language.
     """
     spoken, profile = _read(pauses, without), load_profile("embedded").turns
     read = [one for one in spoken if any(pause.sentence is not None for pause in one.pauses)]
@@ -133,13 +131,20 @@ def _nearby_table(name: str, spoken: Sequence[Spoken], profile: TurnProfile) -> 
         ]
     _, (_, latest_s, most_plain, most_paused) = tried[0]
     better = [one for one in tried[1:] if one[1][1] <= latest_s + SAME_S and one[1][2] <= most_plain]
-    better = sorted((one for one in better if one[1][3] < most_paused), key=lambda one: float(one[1][0]))
+    better = _unbeaten([one for one in better if one[1][3] < most_paused])
     for waits, (median_s, p95_s, cut_in, cut_in_paused) in [tried[0], *better]:
         counts = (cut_in * plain, cut_in_paused * (len(spoken) - plain))
         table.add_row(
             str([list(wait) for wait in waits]), f"{median_s:.2f}", f"{p95_s:.3f}", *map("{:.2f}".format, counts)
         )
     return table
+
+
+def _unbeaten(tried: Sequence[tuple[T, Sequence[float]]]) -> list[tuple[T, Sequence[float]]]:
+    """Of these and their outcomes: whatever is slower than another cuts in less, at pauses put in."""
+    ordered = sorted(tried, key=lambda one: (one[1][0], one[1][3]))
+    least = [math.inf, *np.minimum.accumulate([result[3] for _, result in ordered])]
+    return [one for one, before in zip(ordered, least, strict=False) if one[1][3] < before]
 
 
 def _nearby(waits: Waits) -> Iterator[Waits]:

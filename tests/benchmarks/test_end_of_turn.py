@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.end_of_turn import _nearby
+from benchmarks.end_of_turn import _nearby, _unbeaten
 from benchmarks.pauses import AGAIN_LOG_ODDS, Pause, Spoken, heard_again, pauses_of
 from pipeline.audio import INPUT_RATE_HZ
 from pipeline.end_of_turn import log_odds
@@ -73,6 +73,11 @@ def test_heard_again_a_silence_that_nobody_ends_has_no_end_and_words_that_cannot
     [again] = heard_times(Pause(1.0, 0.06), times=1)
     assert again.lasted_s == float("inf")
     assert again.ends is None
+
+
+def test_nothing_is_kept_that_another_beats() -> None:
+    outcomes = {"quick": (0.5, 1.2, 0.0, 0.2), "late": (0.6, 1.2, 0.0, 0.2), "careful": (0.7, 1.2, 0.0, 0.1)}
+    assert [name for name, _ in _unbeaten(list(outcomes.items()))] == ["quick", "careful"]
 
 
 def test_policies_near_another_are_surer_and_less_sure_and_wait_longer_and_less() -> None:
