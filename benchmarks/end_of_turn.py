@@ -31,8 +31,11 @@ WEIGHTS = ((0.1, 0.15, 0.2, 0.3), (0.0, 0.15, 0.25, 0.4, 0.55), (-4.0, -3.5, -3.
 TIMES = 30
 """So often what was heard is heard again."""
 SURER = (-0.3, 0.0, 0.3)
+"""How far from a place of the profile's waits the others are that are tried."""
 LONGER_S = (-0.05, 0.0, 0.05)
+"""The same for a silence of theirs."""
 SAME_S = 0.005
+"""So much later is no later."""
 
 T = TypeVar("T")
 Waits: TypeAlias = tuple[tuple[float, float], ...]
@@ -123,11 +126,12 @@ def _nearby_table(name: str, spoken: Sequence[Spoken], profile: TurnProfile) -> 
     plain = sum(not one.inserted_s for one in spoken)
     headings = ("median, s", "p95, s", f"cut in, of {plain} plain", f"of {len(spoken) - plain} with a pause")
     table = Table(name, *headings, title=f"Mean of {TIMES} hearings")
-    own, *others = dict.fromkeys([getattr(profile, name), *_nearby(getattr(profile, name))])
+    own = getattr(profile, name)
+    policies = list(dict.fromkeys([own, *_nearby(own)]))
     with progress() as bar:
         tried = [
             (waits, np.mean([_outcome(heard, replace(profile, **{name: waits})) for heard in times], axis=0))
-            for waits in bar.track([own, *others], description="deciding")
+            for waits in bar.track(policies, description="deciding")
         ]
     _, (_, latest_s, most_plain, most_paused) = tried[0]
     better = [one for one in tried[1:] if one[1][1] <= latest_s + SAME_S and one[1][2] <= most_plain]

@@ -102,6 +102,8 @@ def _frames(seconds: float) -> int:
 
 
 class Models:
+    """Those of the embedded profile that are asked about a pause."""
+
     def __init__(self) -> None:
         store, profile = WeightStore(), load_profile("embedded")
         self.turns = profile.turns

@@ -1,5 +1,4 @@
-"""Greedy decoding, which takes a draft: as far as it is what the model would have written, or nearly, it is only
-checked.
+"""Greedy decoding, which takes a draft: as far as it is about what the model would have written, it is only checked.
 
 It is speculative decoding (Leviathan et al., 2023, "Fast Inference from Transformers via Speculative Decoding") with a
 draft that is a transcript from a second ago: it may have a word wrong in its midst and be right again behind it.

@@ -12,6 +12,7 @@ from harness import fixtures
 from pipeline.audio import INPUT_RATE_HZ, FloatArray
 from pipeline.languages import Language
 from pipeline.stopping import Stop, Stopped
+from pipeline.stt.whisper import Whisper
 from tests.pipeline.conformance.engines import HEARING, Hearing, opened
 
 ALL = dict.fromkeys(Language, 1.0)
@@ -61,6 +62,17 @@ def test_a_draft_is_no_part_of_the_question(hearing: Hearing) -> None:
     plain = hearing.engine.transcribe(audio, ALL, draft=None, stop=Stop())
     drafted = hearing.engine.transcribe(audio, ALL, draft=draft, stop=Stop())
     assert (drafted.text, drafted.language) == (plain.text, plain.language)
+
+
+def test_of_a_token_that_was_given_it_is_told_how_likely_it_was(hearing: Hearing) -> None:
+    if not isinstance(hearing.engine, Whisper):
+        pytest.skip("CTranslate2 takes no drafts, and is asked about no single tokens")
+    network = hearing.engine._network
+    heard = network.hear(np.zeros((1, network.mels, 800), np.float32), Stop(), quick=True)
+    for place, language in enumerate(Language):
+        told, _ = network.read(hearing.engine._prompt(language), 0, None, heard, Stop(), opening=3)
+        # The language is the second token, and all languages are named.
+        assert told.given[0] == pytest.approx(told.named[0, place], abs=1e-4)
 
 
 @pytest.mark.parametrize("size", [0, 1, 160])
